@@ -1,0 +1,150 @@
+//! Release files: what a person writes in `releases/NAME.toml`. Pure text to value.
+
+use crate::component::Component;
+use crate::definition::{Archive, check_format};
+use crate::digest::Digest;
+use crate::document;
+use crate::error::{Error, Kind, Result};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// The format version of release files.
+pub const FORMAT: u32 = 1;
+
+/// Where a source comes from. In TOML exactly one of the keys `debian`, `git`, `tarball`, `path`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub enum Source {
+    /// A Debian source package of one of the release's archives.
+    Debian {
+        /// Name of an entry of `[archives]`.
+        archive: String,
+        /// Source package name.
+        package: String,
+        /// Exact version; without it the newest in the archive.
+        #[serde(default)]
+        version: Option<String>,
+    },
+    /// A git repository.
+    Git {
+        /// Anything git can fetch from.
+        url: String,
+        /// Branch, tag or full commit hash.
+        rev: String,
+        /// Submodule paths that the build does not need.
+        #[serde(default)]
+        without_submodules: Vec<String>,
+    },
+    /// A tarball (plain, gzip, xz, bzip2 is not read, zstd).
+    Tarball {
+        /// Where to get it, in order of preference.
+        urls: Vec<String>,
+        /// Digest of the file.
+        sha256: Digest,
+        /// Version for names.
+        version: String,
+    },
+    /// A folder of this machine, for development: never pinned.
+    Path(String),
+}
+
+/// A source beside the main one, put into its own folder below /src.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Extra {
+    /// Folder below /src.
+    pub folder: String,
+    /// Where it comes from.
+    pub source: Source,
+}
+
+/// How OVMF is built.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Ovmf {
+    /// edk2.
+    pub source: Source,
+    /// Sources beside it.
+    #[serde(default)]
+    pub extra: Vec<Extra>,
+    /// edk2's build target. It changes the launch measurement.
+    pub build: OvmfBuild,
+    /// `-D NAME=VALUE` of edk2's build. They change the launch measurement.
+    #[serde(default)]
+    pub defines: BTreeMap<String, String>,
+}
+
+/// edk2's build target.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "UPPERCASE")]
+pub enum OvmfBuild {
+    /// With debug messages.
+    Debug,
+    /// Without.
+    Release,
+}
+
+/// `releases/NAME.toml`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Release {
+    /// [`FORMAT`].
+    pub format: u32,
+    /// One line for people.
+    pub summary: String,
+    /// The image the components are built in: NAME of `images/NAME.toml`.
+    pub image: String,
+    /// Source archives by name.
+    #[serde(default)]
+    pub archives: BTreeMap<String, Archive>,
+    /// The firmware.
+    #[serde(default)]
+    pub ovmf: Option<Ovmf>,
+}
+
+impl Release {
+    /// Reads `releases/NAME.toml`; `name` is shown in errors.
+    ///
+    /// # Errors
+    /// [`Kind::Document`], with the line, for anything that is not understood or does not fit together.
+    pub fn parse(name: &str, text: &str) -> Result<Self> {
+        let release: Release = document::parse(name, text)?;
+        check_format(name, release.format, FORMAT)?;
+        for archive in release.archives.values() {
+            archive.check(name)?;
+        }
+        for (_, folder, source) in release.sources() {
+            release.check_source(name, folder, source)?;
+        }
+        Ok(release)
+    }
+
+    /// The components this release declares, in build order.
+    pub fn components(&self) -> Vec<Component> {
+        self.ovmf.iter().map(|_| Component::Ovmf).collect()
+    }
+
+    /// Every source with its component and its folder below /src: the main one first, then the extras.
+    pub fn sources(&self) -> Vec<(Component, &str, &Source)> {
+        let mut all = Vec::new();
+        if let Some(ovmf) = &self.ovmf {
+            all.push((Component::Ovmf, "edk2", &ovmf.source));
+            all.extend(ovmf.extra.iter().map(|extra| (Component::Ovmf, extra.folder.as_str(), &extra.source)));
+        }
+        all
+    }
+
+    fn check_source(&self, name: &str, folder: &str, source: &Source) -> Result<()> {
+        let refuse = |cause: String, remedy: &str| Err(Error::new(Kind::Document, name, cause).remedy(remedy));
+        let plain = folder.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.+".contains(&b));
+        if !plain || folder.is_empty() || folder.starts_with('.') || folder == "recipe" {
+            return refuse(format!("folder `{folder}` of a source"), "use one plain name other than `recipe`");
+        }
+        if let Source::Debian { archive, .. } = source
+            && !self.archives.contains_key(archive)
+        {
+            return refuse(format!("archive `{archive}` is not declared"), "add it under [archives.NAME]");
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,51 @@
+//! The one place that writes files of this machine: whole or not at all, synced, renamed last.
+
+use crate::error::{Error, Result};
+use std::fs;
+use std::io::Write;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+
+/// Makes a folder and its parents.
+///
+/// # Errors
+/// [`crate::error::Kind::Io`].
+pub fn make_folder(path: &Path) -> Result<()> {
+    fs::create_dir_all(path).map_err(|error| Error::io(path, "make the folder", error))
+}
+
+/// Writes a file of mode 0644, replacing an old one in one step.
+///
+/// # Errors
+/// [`crate::error::Kind::Io`].
+pub fn write_whole(path: &Path, bytes: &[u8]) -> Result<()> {
+    let folder = path.parent().unwrap_or(Path::new("."));
+    make_folder(folder)?;
+    let mut file = tempfile::NamedTempFile::new_in(folder).map_err(|error| Error::io(folder, "write in", error))?;
+    file.write_all(bytes).map_err(|error| Error::io(path, "write", error))?;
+    keep(file, path, 0o644)
+}
+
+/// Gives a finished temporary file its name and mode, after its bytes are on the disk. Its folder is made.
+///
+/// # Errors
+/// [`crate::error::Kind::Io`].
+pub fn keep(file: tempfile::NamedTempFile, path: &Path, mode: u32) -> Result<()> {
+    let failed = |error| Error::io(path, "write", error);
+    make_folder(path.parent().unwrap_or(Path::new(".")))?;
+    file.as_file().set_permissions(fs::Permissions::from_mode(mode)).map_err(failed)?;
+    file.as_file().sync_data().map_err(failed)?;
+    file.persist(path).map_err(|error| failed(error.error))?;
+    Ok(())
+}
+
+/// Removes a file; one that is gone already is no error.
+///
+/// # Errors
+/// [`crate::error::Kind::Io`].
+pub fn remove(path: &Path) -> Result<()> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(Error::io(path, "remove", error)),
+        _ => Ok(()),
+    }
+}
