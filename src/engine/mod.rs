@@ -6,7 +6,7 @@ use crate::cancel::Cancel;
 use crate::digest::Digest;
 use crate::error::Result;
 use crate::oci::Image;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::io::{Read, Write};
 
@@ -47,7 +47,7 @@ pub mod contract {
 }
 
 /// Who an engine is, for people and for the run record; never part of a product.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Info {
     /// `docker`, `podman` or `embedded`.
     pub name: String,
