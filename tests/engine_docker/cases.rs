@@ -5,7 +5,7 @@ use crate::proxy::Proxy;
 use crate::trouble;
 use snpforge::cancel::Cancel;
 use snpforge::digest::Digest;
-use snpforge::engine::discover::{Endpoint, candidates, search};
+use snpforge::engine::discover::{Candidate, Endpoint, candidates, search};
 use snpforge::engine::docker::{Docker, Flavour, Timeouts};
 use snpforge::engine::{Engine, MemberKind};
 use snpforge::environment::Environment;
@@ -34,10 +34,6 @@ pub const ALL: &[(&str, Case)] = &[
     ("interrupted_runs_leave_nothing", trouble::interrupted_runs_leave_nothing),
     ("interrupted_uploads_leave_nothing", trouble::interrupted_uploads_leave_nothing),
     ("silence_is_no_timeout", trouble::silence_is_no_timeout),
-    ("an_engine_that_goes_away", trouble::an_engine_that_goes_away),
-    ("an_engine_that_goes_away_while_loading", trouble::an_engine_that_goes_away_while_loading),
-    ("an_engine_that_hangs", trouble::an_engine_that_hangs),
-    ("a_dead_line_to_a_finished_run", trouble::a_dead_line_to_a_finished_run),
     ("hostile_products", hostile_products),
     ("lack_of_memory", trouble::lack_of_memory),
     ("removed_by_somebody_else", trouble::removed_by_somebody_else),
@@ -46,6 +42,14 @@ pub const ALL: &[(&str, Case)] = &[
     ("large_streams_in_little_memory", large_streams_in_little_memory),
     ("what_a_killed_run_left", what_a_killed_run_left),
     ("flavours_are_told_apart", flavours_are_told_apart),
+];
+
+/// These put a socket of their own between client and engine.
+pub const PROXIED: &[(&str, Case)] = &[
+    ("an_engine_that_goes_away", trouble::an_engine_that_goes_away),
+    ("an_engine_that_goes_away_while_loading", trouble::an_engine_that_goes_away_while_loading),
+    ("an_engine_that_hangs", trouble::an_engine_that_hangs),
+    ("a_dead_line_to_a_finished_run", trouble::a_dead_line_to_a_finished_run),
 ];
 
 impl Bench {
@@ -67,8 +71,14 @@ impl Bench {
     }
 }
 
+/// The service at `address`, with TLS when the environment asks for it.
+fn endpoint(address: &str) -> Endpoint {
+    let environment = Environment::from_iter(std::env::vars());
+    candidates(&environment, Some(address)).remove(0).endpoint.unwrap()
+}
+
 pub fn connect(address: &str, timeouts: Timeouts) -> Docker {
-    Docker::connect(&Endpoint { address: address.to_owned(), tls: None }, timeouts).unwrap()
+    Docker::connect(&endpoint(address), timeouts).unwrap()
 }
 
 fn a_whole_life(bench: &Bench) {
@@ -252,10 +262,10 @@ fn what_a_killed_run_left(bench: &Bench) {
 
 fn flavours_are_told_apart(bench: &Bench) {
     let other = if bench.flavour == Flavour::Docker { Flavour::Podman } else { Flavour::Docker };
-    let places = || candidates(&Environment::default(), Some(&bench.address));
+    let places = || vec![Candidate { origin: "test".to_owned(), endpoint: Ok(endpoint(&bench.address)) }];
     let found = search(places(), Some(other), Timeouts::default());
     let told = found.tried[0].failure.to_string();
     assert!(found.found.is_none() && told.contains(&format!("not {}", other.name())), "{told}");
     let found = search(places(), Some(bench.flavour), Timeouts::default());
-    assert!(found.tried.is_empty() && found.found.unwrap().0 == "--host");
+    assert!(found.tried.is_empty() && found.found.unwrap().0 == "test");
 }

@@ -13,8 +13,8 @@ mod trouble;
 
 use libtest_mimic::{Arguments, Trial};
 use snpforge::engine::Engine;
-use snpforge::engine::discover::{Endpoint, candidates, search};
-use snpforge::engine::docker::{Docker, Flavour, Timeouts};
+use snpforge::engine::discover::{candidates, search};
+use snpforge::engine::docker::{Flavour, Timeouts};
 use snpforge::environment::Environment;
 use std::process::ExitCode;
 
@@ -32,9 +32,13 @@ fn address(flavour: Flavour) -> Result<String, String> {
 
 fn trials(flavour: Flavour) -> Vec<Trial> {
     let found = probe::busybox().and_then(|_| address(flavour));
-    let trial = |(name, case): &(&'static str, cases::Case)| {
-        let (case, name, found) = (*case, format!("{}::{name}", flavour.name()), found.clone());
-        match found {
+    let local = found.clone().and_then(|address| match address.starts_with("unix://") {
+        true => Ok(address),
+        false => Err("needs a local socket".to_owned()),
+    });
+    let trial = |(name, case): &(&str, cases::Case), found: &Result<String, String>| {
+        let (case, name) = (*case, format!("{}::{name}", flavour.name()));
+        match found.clone() {
             Ok(address) => Trial::test(name, move || {
                 case(&cases::Bench::new(flavour, &address));
                 Ok(())
@@ -42,7 +46,8 @@ fn trials(flavour: Flavour) -> Vec<Trial> {
             Err(reason) => Trial::test(format!("{name} ({reason})"), || Ok(())).with_ignored_flag(true),
         }
     };
-    cases::ALL.iter().map(trial).collect()
+    let all = cases::ALL.iter().map(|case| trial(case, &found));
+    all.chain(cases::PROXIED.iter().map(|case| trial(case, &local))).collect()
 }
 
 fn main() -> ExitCode {
@@ -51,8 +56,7 @@ fn main() -> ExitCode {
     if let [_, flag, address] = &words[..]
         && flag == "--leave-a-container"
     {
-        let endpoint = Endpoint { address: address.clone(), tls: None };
-        cases::leave_a_container(&Docker::connect(&endpoint, Timeouts::default()).unwrap());
+        cases::leave_a_container(&cases::connect(address, Timeouts::default()));
     }
     let arguments = Arguments::from_args();
     let all = [Flavour::Docker, Flavour::Podman].into_iter().flat_map(trials).collect();

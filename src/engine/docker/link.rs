@@ -151,6 +151,10 @@ fn secured(endpoint: &Endpoint) -> Result<Answer<Client>> {
 fn trouble(address: &str, what: &str, error: Foreign) -> Error {
     let engine = format!("engine at {address}");
     let made = match &error {
+        Foreign::DockerResponseServerError { message, .. } if message.contains("HTTP request to an HTTPS server") => {
+            Error::new(Kind::Engine, engine, "it wants TLS")
+                .remedy("set DOCKER_TLS_VERIFY=1 and DOCKER_CERT_PATH, or use a Docker context with certificates")
+        }
         Foreign::DockerResponseServerError { status_code, message } => {
             Error::new(Kind::Engine, engine, format!("it refused to {what}: {} (status {status_code})", message.trim()))
         }
