@@ -2,6 +2,11 @@
 //! The engine knows nothing of components, sources or products: it loads a root file system, takes files in,
 //! runs one command and hands files out.
 
+pub mod discover;
+pub mod docker;
+pub mod owner;
+pub mod recorder;
+
 use crate::cancel::Cancel;
 use crate::digest::Digest;
 use crate::error::Result;
@@ -76,6 +81,11 @@ pub struct Spec {
     pub memory: Option<u64>,
 }
 
+/// Label that every container carries: what it is for.
+pub const LABEL_BUILD: &str = "io.snpforge.build";
+/// Label that every container carries: the process that made it, see [`owner`].
+pub const LABEL_OWNER: &str = "io.snpforge.owner";
+
 /// A created container, by the engine's own id.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct ContainerId(pub String);
@@ -140,6 +150,8 @@ pub trait Engine: Send + Sync {
     fn remove(&self, id: &ContainerId) -> Result<()>;
     /// Removes what runs that no longer live have left; how many containers that were.
     fn reap(&self) -> Result<usize>;
+    /// Keeps the container for a person to look at: `reap` will leave it alone.
+    fn keep(&self, id: &ContainerId) -> Result<()>;
     /// How a person enters a kept container: a command line.
     fn enter(&self, id: &ContainerId) -> String;
 }
