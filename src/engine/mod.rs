@@ -2,6 +2,8 @@
 //! The engine knows nothing of components, sources or products: it loads a root file system, takes files in,
 //! runs one command and hands files out.
 
+pub mod embedded;
+
 use crate::cancel::Cancel;
 use crate::digest::Digest;
 use crate::error::Result;
@@ -138,6 +140,8 @@ pub trait Engine: Send + Sync {
     fn download(&self, id: &ContainerId, take: &mut Take<'_>, cancel: &Cancel) -> Result<()>;
     /// Removes the container and everything it wrote. Removing what is gone already is no error.
     fn remove(&self, id: &ContainerId) -> Result<()>;
+    /// Marks the container as kept by the user's wish: a later `reap` leaves it alone. Only after `run`.
+    fn keep(&self, id: &ContainerId) -> Result<()>;
     /// Removes what runs that no longer live have left; how many containers that were.
     fn reap(&self) -> Result<usize>;
     /// How a person enters a kept container: a command line.
