@@ -4,6 +4,7 @@
 
 pub mod discover;
 pub mod docker;
+pub mod embedded;
 pub mod owner;
 pub mod recorder;
 
@@ -148,10 +149,10 @@ pub trait Engine: Send + Sync {
     fn download(&self, id: &ContainerId, take: &mut Take<'_>, cancel: &Cancel) -> Result<()>;
     /// Removes the container and everything it wrote. Removing what is gone already is no error.
     fn remove(&self, id: &ContainerId) -> Result<()>;
+    /// Marks the container as kept by the user's wish: a later `reap` leaves it alone. Only after `run`.
+    fn keep(&self, id: &ContainerId) -> Result<()>;
     /// Removes what runs that no longer live have left; how many containers that were.
     fn reap(&self) -> Result<usize>;
-    /// Keeps the container for a person to look at: `reap` will leave it alone.
-    fn keep(&self, id: &ContainerId) -> Result<()>;
     /// How a person enters a kept container: a command line.
     fn enter(&self, id: &ContainerId) -> String;
 }
