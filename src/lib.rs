@@ -12,6 +12,7 @@ pub mod engine;
 pub mod environment;
 pub mod error;
 pub mod fetch;
+pub mod firmware;
 pub mod lock;
 pub mod oci;
 pub mod release;
