@@ -1,16 +1,16 @@
 //! The step that brings every input of the plan into the store. Afterwards no step needs the network.
 
-use super::Borders;
+use super::{Borders, locking};
 use super::cache::{self, ActionResult};
 use super::plan::{Plan, Task};
 use crate::date::Epoch;
 use crate::definition::Archive;
 use crate::digest::Digest;
-use crate::error::{Error, Kind, Result};
+use crate::error::Result;
 use crate::fetch::Wanted;
-use crate::lock::{ImageLock, SourceLock};
+use crate::lock::{ImageLock, PackageLock, SourceLock};
 use crate::release::Release;
-use crate::source::Workshop;
+use crate::source::{BasesOf, Workshop};
 
 /// A component whose sources are in the store, or its earlier result. Made by [`sources`] only.
 pub enum Source<'plan> {
@@ -31,7 +31,7 @@ pub type Sources<'plan> = Vec<Source<'plan>>;
 /// Brings what is missing into the store: packages if the image must be made, sources of what must run.
 ///
 /// # Errors
-/// [`Kind::Gone`] and [`Kind::Unavailable`] name what is missing and where it was looked for.
+/// [`crate::error::Kind::Gone`] and [`crate::error::Kind::Unavailable`] name what is missing and where it was looked for.
 pub fn sources<'plan>(plan: &'plan Plan, borders: &Borders<'_>) -> Result<Sources<'plan>> {
     let mut made = Vec::new();
     for task in &plan.tasks {
@@ -61,19 +61,20 @@ pub fn sources<'plan>(plan: &'plan Plan, borders: &Borders<'_>) -> Result<Source
 /// # Errors
 /// As [`sources`].
 pub fn packages(archive: &Archive, lock: &ImageLock, borders: &Borders<'_>) -> Result<()> {
-    let bases = (borders.mirrors)(archive, Some(lock.epoch))?;
-    let wanted: Vec<Wanted> = lock
-        .package
-        .iter()
-        .filter(|package| !borders.store.contains(&package.sha256))
-        .map(|package| Wanted {
-            name: format!("package {} {}", package.name, package.version),
-            urls: at(&bases, &package.path),
-            sha256: package.sha256,
-            size: Some(package.size),
-        })
-        .collect();
+    let bases = (borders.mirrors)(archive, Some(lock.epoch))?.files;
+    let missing = lock.package.iter().filter(|package| !borders.store.contains(&package.sha256));
+    let wanted: Vec<Wanted> = missing.map(|package| wanted(package, &bases)).collect();
     borders.fetch.all(&wanted, borders.cancel)
+}
+
+/// A package as the door to the network wants it named.
+pub fn wanted(package: &PackageLock, bases: &[String]) -> Wanted {
+    Wanted {
+        name: format!("package {} {}", package.name, package.version),
+        urls: bases.iter().map(|base| format!("{base}/{}", package.path)).collect(),
+        sha256: package.sha256,
+        size: Some(package.size),
+    }
 }
 
 /// Brings the normalised source tars of a task into the store.
@@ -93,24 +94,21 @@ pub fn task_sources(task: &Task, release: &Release, borders: &Borders<'_>) -> Re
 /// Makes one source's normalised tar, from the network where needed.
 ///
 /// # Errors
-/// As [`sources`]; [`Kind::Trust`] when it is not the one in the lock.
+/// As [`sources`]; [`crate::error::Kind::Trust`] when it is not the one in the lock.
 pub fn obtain(lock: &SourceLock, release: &Release, borders: &Borders<'_>) -> Result<Digest> {
-    let bases = |name: &str, epoch: Epoch| -> Result<Vec<String>> {
-        let archive = release.archives.get(name).ok_or_else(|| {
-            Error::new(Kind::Lock, format!("source `{}`", lock.folder), format!("comes from archive `{name}`, which the release does not declare"))
-                .remedy("run `snpforge lock`")
-        })?;
-        (borders.mirrors)(archive, Some(epoch))
-    };
-    workshop(borders).obtain(lock, &bases)
+    let bases = |archive: &str, epoch: Option<Epoch>| locking::bases(release, archive, epoch, borders);
+    workshop(borders, &bases).obtain(lock)
 }
 
 /// The workshop that makes source tars, on these borders.
-pub fn workshop<'a>(borders: &Borders<'a>) -> Workshop<'a> {
-    Workshop { store: borders.store, fetch: borders.fetch, git: borders.git, root: borders.project.root(), report: borders.report, cancel: borders.cancel }
-}
-
-/// The URLs of a path below each base.
-pub fn at(bases: &[String], path: &str) -> Vec<String> {
-    bases.iter().map(|base| format!("{}/{path}", base.trim_end_matches('/'))).collect()
+pub fn workshop<'a>(borders: &Borders<'a>, bases: &'a BasesOf<'a>) -> Workshop<'a> {
+    Workshop {
+        store: borders.store,
+        fetch: borders.fetch,
+        git: borders.git,
+        bases,
+        root: borders.project.root(),
+        report: borders.report,
+        cancel: borders.cancel,
+    }
 }

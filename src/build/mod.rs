@@ -18,6 +18,7 @@ use crate::definition::Archive;
 use crate::engine::Engine;
 use crate::error::Result;
 use crate::fetch::Fetch;
+use crate::mirror::Bases;
 use crate::project::Project;
 use crate::report::Report;
 use crate::source::git::Git;
@@ -35,7 +36,7 @@ pub struct Borders<'a> {
     /// The other door to the network.
     pub git: &'a dyn Git,
     /// Base URLs of an archive at a date, in order of preference.
-    pub mirrors: &'a dyn Fn(&Archive, Option<Epoch>) -> Result<Vec<String>>,
+    pub mirrors: &'a dyn Fn(&Archive, Option<Epoch>) -> Result<Bases>,
     /// The wall clock when the command started, for the expiry of signatures and the run record only.
     pub now: Epoch,
     /// Who listens.
