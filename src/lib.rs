@@ -1,6 +1,7 @@
 //! snpforge builds releases of the AMD SEV-SNP stack from pinned sources in a sealed, pinned container.
 //! (The map is written by the lead at the end; floors as in tests/layers.rs.)
 
+pub mod archive;
 pub mod cancel;
 pub mod component;
 pub mod containerfile;
