@@ -6,7 +6,12 @@ use std::path::PathBuf;
 
 /// Builds reproducible releases of the AMD SEV-SNP stack from pinned sources, in a sealed and pinned container.
 #[derive(Debug, Parser)]
-#[command(name = "snpforge", version, max_term_width = 110, after_help = "Exit codes and files are described in the README.")]
+#[command(
+    name = "snpforge",
+    version,
+    max_term_width = 110,
+    after_help = "Exit codes and files are described in the README."
+)]
 pub struct Cli {
     #[command(flatten)]
     pub common: Common,

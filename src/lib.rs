@@ -2,10 +2,13 @@
 //! (The map is written by the lead at the end; floors as in tests/layers.rs.)
 
 pub mod archive;
+pub mod build;
 pub mod cancel;
 pub mod component;
+pub mod compress;
 pub mod containerfile;
 pub mod date;
+pub mod deb;
 pub mod definition;
 pub mod digest;
 pub mod document;
@@ -15,9 +18,12 @@ pub mod error;
 pub mod fetch;
 pub mod firmware;
 pub mod lock;
+pub mod mirror;
 pub mod oci;
+pub mod project;
 pub mod release;
 pub mod report;
+pub mod source;
 pub mod store;
 pub mod tarball;
 pub mod tree;

@@ -56,8 +56,12 @@ impl Project {
         let holds = |folder: &&Path| folder.join("releases").is_dir() && folder.join("images").is_dir();
         match start.ancestors().find(holds) {
             Some(root) => Ok(Project { root: root.to_owned() }),
-            None => Err(Error::new(Kind::Usage, start.display(), "neither this folder nor one above it holds releases/ and images/")
-                .remedy("run snpforge in a clone of its repository, or name one with --project")),
+            None => Err(Error::new(
+                Kind::Usage,
+                start.display(),
+                "neither this folder nor one above it holds releases/ and images/",
+            )
+            .remedy("run snpforge in a clone of its repository, or name one with --project")),
         }
     }
 
@@ -69,9 +73,8 @@ impl Project {
     /// The names of the files `folder/NAME.toml`, sorted.
     fn names(&self, folder: &str) -> Vec<String> {
         let entries = std::fs::read_dir(self.root.join(folder)).into_iter().flatten().flatten();
-        let mut names: Vec<String> = entries
-            .filter_map(|entry| entry.file_name().to_str()?.strip_suffix(".toml").map(str::to_owned))
-            .collect();
+        let mut names: Vec<String> =
+            entries.filter_map(|entry| entry.file_name().to_str()?.strip_suffix(".toml").map(str::to_owned)).collect();
         names.sort();
         names
     }
@@ -95,8 +98,12 @@ impl Project {
     fn definition_text(&self, folder: &str, what: &str, name: &str) -> Result<String> {
         let known = self.names(folder);
         if !known.iter().any(|one| one == name) {
-            return Err(Error::new(Kind::Usage, format!("{what} `{name}`"), format!("there is no {folder}/{name}.toml"))
-                .remedy(format!("choose one of: {}", known.join(", "))));
+            return Err(Error::new(
+                Kind::Usage,
+                format!("{what} `{name}`"),
+                format!("there is no {folder}/{name}.toml"),
+            )
+            .remedy(format!("choose one of: {}", known.join(", "))));
         }
         self.read_text(&format!("{folder}/{name}.toml"))
     }

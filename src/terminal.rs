@@ -97,7 +97,10 @@ impl Report for Plain {
             Event::Note { text } => eprintln!("{text}"),
             Event::Warning { text } => eprintln!("warning: {text}"),
             Event::Begin { task, total, unit } => {
-                eprintln!("{task}: begins{}", total.map_or(String::new(), |total| format!(", {}", amount(total, unit))));
+                eprintln!(
+                    "{task}: begins{}",
+                    total.map_or(String::new(), |total| format!(", {}", amount(total, unit)))
+                );
                 tasks.insert(task, (Instant::now(), total, Some(unit)));
             }
             Event::Progress { task, done, total, text } => {
@@ -108,7 +111,8 @@ impl Report for Plain {
                     eprintln!("{task}: {text}");
                 } else if let Some(done) = done.filter(|_| shown.elapsed() >= QUIET) {
                     *shown = Instant::now();
-                    let of = known.map_or(String::new(), |total| format!(" of {}", amount(total, unit.unwrap_or(Unit::Steps))));
+                    let of = known
+                        .map_or(String::new(), |total| format!(" of {}", amount(total, unit.unwrap_or(Unit::Steps))));
                     eprintln!("{task}: {}{of}", amount(done, unit.unwrap_or(Unit::Steps)));
                 }
             }

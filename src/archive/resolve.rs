@@ -27,7 +27,8 @@ pub fn resolve(packages: &[Package<'_>], architecture: &str, wished: &[String]) 
     choice.seed(wished)?;
     choice.close()?;
     choice.check_conflicts()?;
-    let mut locks: Vec<PackageLock> = choice.chosen().into_iter().map(|package| package.lock()).collect::<Result<_>>()?;
+    let mut locks: Vec<PackageLock> =
+        choice.chosen().into_iter().map(|package| package.lock()).collect::<Result<_>>()?;
     locks.sort();
     Ok(locks)
 }

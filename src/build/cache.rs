@@ -57,8 +57,7 @@ pub struct ActionResult {
 /// [`crate::error::Kind::Io`] when the store cannot be read.
 pub fn look_up(task: &Task, store: &Store) -> Result<Option<ActionResult>> {
     // A result that cannot be understood was written by another version: it is as good as none.
-    let stored: Option<ActionResult> =
-        store.action(&task.key)?.and_then(|bytes| serde_json::from_slice(&bytes).ok());
+    let stored: Option<ActionResult> = store.action(&task.key)?.and_then(|bytes| serde_json::from_slice(&bytes).ok());
     Ok(stored.filter(|result| {
         result.key == task.key && result.artifacts.iter().all(|artifact| store.contains(&artifact.sha256))
     }))

@@ -26,7 +26,11 @@ pub struct Artifacts<'plan> {
 ///
 /// # Errors
 /// [`Kind::Output`] for anything but the expected files; nothing outside the store's temporary folder is touched.
-pub fn artifacts<'plan>(finished: Finished<'plan>, borders: &Borders<'_>, options: &Options<'_>) -> Result<Artifacts<'plan>> {
+pub fn artifacts<'plan>(
+    finished: Finished<'plan>,
+    borders: &Borders<'_>,
+    options: &Options<'_>,
+) -> Result<Artifacts<'plan>> {
     match finished {
         Finished::Earlier(task, result) => Ok(Artifacts { task, result, cached: true, _sealed: () }),
         Finished::Ran(ran) => collect(ran, borders, options),
@@ -59,8 +63,9 @@ impl<'a> Taking<'a> {
 
     fn refuse(&self, path: &str, cause: impl std::fmt::Display) -> Error {
         let names: Vec<&str> = self.task.expected.iter().map(|file| file.path.as_str()).collect();
-        Error::new(Kind::Output, format!("/out/{} of {}", path.escape_debug(), self.task.component), cause)
-            .remedy(format!("the recipe in images/{} must deliver exactly: {}", self.task.component.family(), names.join(", ")))
+        Error::new(Kind::Output, format!("/out/{} of {}", path.escape_debug(), self.task.component), cause).remedy(
+            format!("the recipe in images/{} must deliver exactly: {}", self.task.component.family(), names.join(", ")),
+        )
     }
 
     fn take(&mut self, member: &Member, content: &mut dyn Read) -> Result<()> {
@@ -91,7 +96,9 @@ impl<'a> Taking<'a> {
         let mut limited = content.take(expected.limit + 1);
         let mut buffer = vec![0; 128 * 1024];
         loop {
-            let count = limited.read(&mut buffer).map_err(|error| self.refuse(&expected.path, format!("cannot be read: {error}")))?;
+            let count = limited
+                .read(&mut buffer)
+                .map_err(|error| self.refuse(&expected.path, format!("cannot be read: {error}")))?;
             if count == 0 {
                 break;
             }

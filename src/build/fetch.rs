@@ -1,16 +1,18 @@
 //! The step that brings every input of the plan into the store. Afterwards no step needs the network.
 
-use super::{Borders, locking};
 use super::cache::{self, ActionResult};
 use super::plan::{Plan, Task};
+use super::{Borders, locking};
+use crate::component::Component;
 use crate::date::Epoch;
 use crate::definition::Archive;
 use crate::digest::Digest;
 use crate::error::Result;
 use crate::fetch::Wanted;
-use crate::lock::{ImageLock, PackageLock, SourceLock};
+use crate::lock::{ImageLock, PackageLock, ReleaseLock, SourceLock};
 use crate::release::Release;
 use crate::source::{BasesOf, Workshop};
+use std::collections::BTreeMap;
 
 /// A component whose sources are in the store, or its earlier result. Made by [`sources`] only.
 pub enum Source<'plan> {
@@ -100,8 +102,20 @@ pub fn obtain(lock: &SourceLock, release: &Release, borders: &Borders<'_>) -> Re
     workshop(borders, &bases).obtain(lock)
 }
 
+/// The current digest of every source that is a folder of this machine, packed just now into the store.
+///
+/// # Errors
+/// As [`sources`].
+pub fn unpinned(lock: &ReleaseLock, borders: &Borders<'_>) -> Result<BTreeMap<(Component, String), Digest>> {
+    let none = |_: &str, _: Option<Epoch>| Ok(Vec::new());
+    let loose = lock.source.iter().filter(|source| source.digest.is_none());
+    loose
+        .map(|source| Ok(((source.component, source.folder.clone()), workshop(borders, &none).obtain(source)?)))
+        .collect()
+}
+
 /// The workshop that makes source tars, on these borders.
-pub fn workshop<'a>(borders: &Borders<'a>, bases: &'a BasesOf<'a>) -> Workshop<'a> {
+pub fn workshop<'a>(borders: &'a Borders<'a>, bases: &'a BasesOf<'a>) -> Workshop<'a> {
     Workshop {
         store: borders.store,
         fetch: borders.fetch,

@@ -5,16 +5,18 @@ use super::Borders;
 use super::cache::ActionResult;
 use super::fetch::{Source, Sources};
 use super::plan::{Plan, Task};
+use crate::date::Epoch;
 use crate::definition::ImageDefinition;
 use crate::digest::Digest;
 use crate::document;
 use crate::engine::contract;
 use crate::error::{Error, Kind, Result};
 use crate::lock::{ImageLock, PackageLock};
+use crate::oci::image::Description;
 use crate::oci::{self, Image, layer};
-use crate::report::Unit;
+use crate::store::Store;
+use rayon::prelude::*;
 use std::fs::File;
-use std::io::Read;
 
 /// A component with all it needs to run, or its earlier result. Made by [`builders`] only.
 pub enum Builder<'plan> {
@@ -35,7 +37,11 @@ pub enum Builder<'plan> {
 ///
 /// # Errors
 /// [`Kind::Trust`] when the layer is not the one in the lock.
-pub fn builders<'plan>(plan: &'plan Plan, sources: Sources<'plan>, borders: &Borders<'_>) -> Result<Vec<Builder<'plan>>> {
+pub fn builders<'plan>(
+    plan: &'plan Plan,
+    sources: Sources<'plan>,
+    borders: &Borders<'_>,
+) -> Result<Vec<Builder<'plan>>> {
     let (definition, lock) = &plan.image_documents;
     let mut image = None;
     sources
@@ -60,72 +66,72 @@ pub fn builders<'plan>(plan: &'plan Plan, sources: Sources<'plan>, borders: &Bor
 /// [`Kind::Trust`] when the layer made is not the one in the lock, or a package was damaged.
 pub fn build(name: &str, definition: &ImageDefinition, lock: &ImageLock, borders: &Borders<'_>) -> Result<Image> {
     if !borders.store.contains(&lock.diff_id) {
-        let (made, _) = make_layer(name, definition, lock.epoch.0, &lock.package, borders)?;
+        let (made, _) = make_layer(definition, lock.epoch, &lock.package, borders)?;
         if made != lock.diff_id {
             return Err(Error::new(Kind::Trust, format!("image {name}"), format!("its layer has diff_id {made}, the lock says {}", lock.diff_id))
                 .remedy(format!("if the lock was written by another snpforge version, run `snpforge lock --image {name} --update`; else please report it")));
         }
     }
-    assemble(name, lock, borders)
+    assemble(name, definition, lock, borders)
 }
 
 /// Configuration and manifest around a layer that is in the store.
-fn assemble(name: &str, lock: &ImageLock, borders: &Borders<'_>) -> Result<Image> {
+fn assemble(name: &str, definition: &ImageDefinition, lock: &ImageLock, borders: &Borders<'_>) -> Result<Image> {
     let path = borders.store.path(&lock.diff_id);
     let size = std::fs::metadata(&path).map_err(|error| Error::io(&path, "read", error))?.len();
-    oci::image::assemble(&oci::image::Request {
-        name,
-        layer: path,
-        layer_size: size,
-        diff_id: lock.diff_id,
+    let reference = format!("localhost/snpforge/{name}:{}", lock.diff_id.short());
+    let description = Description {
+        reference: &reference,
+        architecture: &definition.archive.architecture,
         epoch: lock.epoch,
         lock: document::identity(lock)?,
-    })
+        title: name,
+        summary: &definition.summary,
+        path: contract::PATH,
+    };
+    oci::image::describe(&layer::Layer { diff_id: lock.diff_id, size, entries: 0 }, &path, &description)
 }
 
 /// Makes the layer from packages in the store and puts it there; its diff_id and length.
 ///
 /// # Errors
-/// [`Kind::Trust`] for a damaged or hostile package, [`Kind::Io`].
-pub fn make_layer(name: &str, definition: &ImageDefinition, epoch: u64, packages: &[PackageLock], borders: &Borders<'_>) -> Result<(Digest, u64)> {
-    let task = format!("image {name}");
-    borders.report.begin(&task, Some(packages.len() as u64), Unit::Steps);
-    let inputs: Vec<layer::Package> = packages.iter().map(|package| input(package, borders)).collect::<Result<_>>()?;
-    let rules = layer::Rules {
-        epoch,
-        root: &definition.root,
+/// [`Kind::Trust`] for a damaged or hostile package, [`Kind::Unavailable`] for one that is not in the store.
+pub fn make_layer(
+    definition: &ImageDefinition,
+    epoch: Epoch,
+    packages: &[PackageLock],
+    borders: &Borders<'_>,
+) -> Result<(Digest, u64)> {
+    let inputs: Vec<layer::Package> =
+        packages.par_iter().map(|package| input(package, borders.store)).collect::<Result<_>>()?;
+    let contract = layer::Contract {
+        folders: &["src", "build", "out"],
         owned: &contract::OWNED,
-        owner: contract::UID,
+        id: contract::UID,
+        user: contract::HOSTNAME,
+        home: contract::BUILD,
     };
+    let recipe = layer::Recipe { root: &definition.root, epoch, contract };
     let mut blob = borders.store.writer()?;
-    let progress = |done: usize| borders.report.progress(&task, done as u64);
-    layer::write(&inputs, &rules, &mut blob, &progress)?;
-    let (digest, size) = blob.commit(None)?;
-    borders.report.end(&task, format!("{} packages, {} MB, diff_id {}", packages.len(), size / 1_000_000, digest.short()));
-    Ok((digest, size))
+    layer::build(&inputs, &recipe, rayon::current_num_threads(), &mut blob, borders.report, borders.cancel)?;
+    blob.commit(None)
 }
 
-fn input(package: &PackageLock, borders: &Borders<'_>) -> Result<layer::Package> {
-    let path = borders.store.path(&package.sha256);
-    if !path.is_file() {
-        return Err(Error::new(Kind::Unavailable, format!("package {} {}", package.name, package.version), "is not in the store")
-            .remedy("run `snpforge fetch` where there is a network"));
+/// A package whose bytes were checked just now.
+fn input(package: &PackageLock, store: &Store) -> Result<layer::Package> {
+    if !store.contains(&package.sha256) {
+        return Err(Error::new(
+            Kind::Unavailable,
+            format!("package {} {}", package.name, package.version),
+            "is not in the store",
+        )
+        .remedy("run `snpforge fetch` where there is a network"));
     }
-    let sha256 = package.sha256;
-    let open = move || -> std::io::Result<Box<dyn Read + Send>> {
-        // What is used as an input is verified, not trusted for existing.
-        let mut file = File::open(&path)?;
-        let (found, _) = Digest::of_reader(&mut file)?;
-        if found != sha256 {
-            return Err(std::io::Error::other(format!("{} was damaged: its bytes have sha256 {found}", path.display())));
-        }
-        std::io::Seek::rewind(&mut file)?;
-        Ok(Box::new(std::io::BufReader::new(file)))
-    };
+    let path = store.verified(&package.sha256)?;
     Ok(layer::Package {
         name: package.name.clone(),
         version: package.version.clone(),
         architecture: package.architecture.clone(),
-        open: Box::new(open),
+        open: Box::new(move || Ok(Box::new(std::io::BufReader::new(File::open(&path)?)))),
     })
 }

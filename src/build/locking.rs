@@ -42,7 +42,7 @@ pub fn image(name: &str, old: Option<&ImageLock>, freshness: Freshness, borders:
     borders.report.say(format!("{} packages of {} chosen", package.len(), packages.len()));
     let epoch = suite.iter().map(|suite| suite.date).max().unwrap_or(Epoch(0));
     download(&definition.archive, &package, borders)?;
-    let (diff_id, _) = image::make_layer(name, &definition, epoch, &package, borders)?;
+    let (diff_id, _) = image::make_layer(&definition, epoch, &package, borders)?;
     Ok(ImageLock { format: FORMAT, definition: document::identity(&definition)?, epoch, diff_id, suite, package })
 }
 
@@ -61,7 +61,12 @@ fn download(archive: &Archive, packages: &[PackageLock], borders: &Borders<'_>) 
 ///
 /// # Errors
 /// As [`image`]; [`Kind::Gone`] when a wished version or ref does not exist any more.
-pub fn release(name: &str, old: Option<&ReleaseLock>, freshness: Freshness, borders: &Borders<'_>) -> Result<ReleaseLock> {
+pub fn release(
+    name: &str,
+    old: Option<&ReleaseLock>,
+    freshness: Freshness,
+    borders: &Borders<'_>,
+) -> Result<ReleaseLock> {
     borders.report.phase(&format!("lock release {name}"));
     let release = borders.project.release(name)?;
     let kept = old.filter(|_| freshness == Freshness::Keep);
@@ -69,7 +74,8 @@ pub fn release(name: &str, old: Option<&ReleaseLock>, freshness: Freshness, bord
     let mut indexes = BTreeMap::new();
     for (archive_name, archive) in &release.archives {
         let keyring = borders.project.keyring("releases", &archive.keyring)?;
-        let old_state = kept.map(|lock| lock.suite.as_slice()).filter(|suites| suites.iter().any(|s| &s.archive == archive_name));
+        let old_state =
+            kept.map(|lock| lock.suite.as_slice()).filter(|suites| suites.iter().any(|s| &s.archive == archive_name));
         let (read, index) = state(archive, archive_name, &keyring, Need::Sources, old_state, borders)?;
         suite.extend(read);
         indexes.insert(archive_name.clone(), index);
@@ -94,7 +100,8 @@ pub fn release(name: &str, old: Option<&ReleaseLock>, freshness: Freshness, bord
         .collect::<Result<Vec<SourceLock>>>()?;
     let epoch = source.iter().map(|source| source.epoch).max().unwrap_or(Epoch(0));
     let date = borders.now.day()?;
-    let mut lock = ReleaseLock { format: FORMAT, definition: document::identity(&release)?, date, epoch, suite, source };
+    let mut lock =
+        ReleaseLock { format: FORMAT, definition: document::identity(&release)?, date, epoch, suite, source };
     // A lock is never rewritten without need: nothing but the day moved.
     if let Some(old) = old.filter(|old| ReleaseLock { date, ..(*old).clone() } == lock) {
         lock.date = old.date;
@@ -184,7 +191,8 @@ pub fn release_changes(old: &ReleaseLock, new: &ReleaseLock) -> Vec<String> {
 }
 
 fn changes(old: &BTreeMap<String, String>, new: &BTreeMap<String, String>) -> Vec<String> {
-    let gone = old.iter().filter(|(name, _)| !new.contains_key(*name)).map(|(name, version)| format!("- {name} {version}"));
+    let gone =
+        old.iter().filter(|(name, _)| !new.contains_key(*name)).map(|(name, version)| format!("- {name} {version}"));
     let come = new.iter().filter_map(|(name, version)| match old.get(name) {
         None => Some(format!("+ {name} {version}")),
         Some(before) if before != version => Some(format!("  {name} {before} -> {version}")),

@@ -61,7 +61,7 @@ pub struct Options<'a> {
 ///
 /// # Errors
 /// Whatever a step fails with; the error names the step's object.
-pub fn build(plan: &plan::Plan, borders: &Borders<'_>, options: &Options<'_>) -> Result<Vec<pack::Product>> {
+pub fn build<'a>(plan: &'a plan::Plan, borders: &'a Borders<'a>, options: &Options<'a>) -> Result<Vec<pack::Product>> {
     let sources = fetch::sources(plan, borders)?;
     let builders = image::builders(plan, sources, borders)?;
     let mut artifacts = Vec::new();

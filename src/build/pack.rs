@@ -64,7 +64,12 @@ struct Record<'a> {
 /// # Errors
 /// [`Kind::Output`] when a product of the same name and other content is there, [`Kind::Trust`] when an artifact in the
 /// store was damaged, [`Kind::Io`].
-pub fn products(plan: &Plan, artifacts: Vec<Artifacts<'_>>, borders: &Borders<'_>, options: &Options<'_>) -> Result<Vec<Product>> {
+pub fn products(
+    plan: &Plan,
+    artifacts: Vec<Artifacts<'_>>,
+    borders: &Borders<'_>,
+    options: &Options<'_>,
+) -> Result<Vec<Product>> {
     borders.report.phase("pack");
     artifacts.into_iter().map(|one| product(plan, &one, borders, options)).collect()
 }
@@ -72,7 +77,8 @@ pub fn products(plan: &Plan, artifacts: Vec<Artifacts<'_>>, borders: &Borders<'_
 fn product(plan: &Plan, artifacts: &Artifacts<'_>, borders: &Borders<'_>, options: &Options<'_>) -> Result<Product> {
     let task = artifacts.task;
     let members = members(artifacts, borders)?;
-    let files: BTreeMap<String, Digest> = members.iter().map(|(install, (_, sha256, _))| (install.clone(), *sha256)).collect();
+    let files: BTreeMap<String, Digest> =
+        members.iter().map(|(install, (_, sha256, _))| (install.clone(), *sha256)).collect();
     let manifest = document::canonical(&Manifest {
         format: task.inputs.format,
         release: &plan.release,
@@ -87,7 +93,8 @@ fn product(plan: &Plan, artifacts: &Artifacts<'_>, borders: &Borders<'_>, option
     let name = name(task);
     let (sha256, size) = write_tarball(&name, plan.epoch.0, &members, &manifest, borders, options.jobs)?;
     let path = deliver(&name, &sha256, borders, &options.out)?;
-    let record = Record { component: task.component, key: task.key, cached: artifacts.cached, run: &artifacts.result.record };
+    let record =
+        Record { component: task.component, key: task.key, cached: artifacts.cached, run: &artifacts.result.record };
     files::write_whole(&options.out.join(format!("{name}.run.json")), &document::canonical(&record)?)?;
     Ok(Product { component: task.component, path, sha256, size, cached: artifacts.cached, pinned: task.pinned, files })
 }
@@ -113,7 +120,14 @@ fn members(artifacts: &Artifacts<'_>, borders: &Borders<'_>) -> Result<Members> 
     Ok(made)
 }
 
-fn write_tarball(name: &str, mtime: u64, members: &Members, manifest: &[u8], borders: &Borders<'_>, jobs: usize) -> Result<(Digest, u64)> {
+fn write_tarball(
+    name: &str,
+    mtime: u64,
+    members: &Members,
+    manifest: &[u8],
+    borders: &Borders<'_>,
+    jobs: usize,
+) -> Result<(Digest, u64)> {
     let blob = borders.store.writer()?;
     let failed = |error| Error::io(borders.store.root(), "write in", error);
     let gzip = compress::GzipWriter::new(blob, jobs);
@@ -147,8 +161,14 @@ fn deliver(name: &str, sha256: &Digest, borders: &Borders<'_>, out: &Path) -> Re
         let mut old = File::open(&path).map_err(|error| Error::io(&path, "open", error))?;
         let (found, _) = Digest::of_reader(&mut old).map_err(|error| Error::io(&path, "read", error))?;
         if found != *sha256 {
-            return Err(Error::new(Kind::Output, path.display(), format!("exists with other content: sha256 {found}, now {sha256}"))
-                .remedy("move it away or choose another --out; if snpforge made both from the same lock, please report it"));
+            return Err(Error::new(
+                Kind::Output,
+                path.display(),
+                format!("exists with other content: sha256 {found}, now {sha256}"),
+            )
+            .remedy(
+                "move it away or choose another --out; if snpforge made both from the same lock, please report it",
+            ));
         }
     } else {
         files::copy_whole(&blob, &path)?;

@@ -113,7 +113,7 @@ pub struct Plan {
     #[serde(skip)]
     pub release_documents: (Release, ReleaseLock),
     #[serde(skip)]
-    sealed: (),
+    _sealed: (),
 }
 
 /// Decides everything for the wished components (all of the release's when none is named).
@@ -135,15 +135,19 @@ pub fn make(documents: Documents, wished: &[Component]) -> Result<Plan> {
         tasks,
         image_documents: (documents.image, documents.image_lock),
         release_documents: (documents.release, documents.release_lock),
-        sealed: (),
+        _sealed: (),
     })
 }
 
 fn check_wishes(documents: &Documents, wished: &[Component], declared: &[Component]) -> Result<()> {
     if let Some(missing) = wished.iter().find(|component| !declared.contains(component)) {
         let names: Vec<&str> = declared.iter().map(|component| component.name()).collect();
-        return Err(Error::new(Kind::Usage, format!("release `{}`", documents.release_name), format!("does not declare {missing}"))
-            .remedy(format!("it declares: {}", names.join(", "))));
+        return Err(Error::new(
+            Kind::Usage,
+            format!("release `{}`", documents.release_name),
+            format!("does not declare {missing}"),
+        )
+        .remedy(format!("it declares: {}", names.join(", "))));
     }
     Ok(())
 }
@@ -155,8 +159,12 @@ fn task(documents: &Documents, component: Component) -> Result<Task> {
     let sources: Vec<SourceLock> =
         documents.release_lock.source.iter().filter(|source| source.component == component).cloned().collect();
     let version = sources.first().map(|source| source.version.clone()).ok_or_else(|| {
-        Error::new(Kind::Lock, format!("releases/{}.lock", documents.release_name), format!("has no source for {component}"))
-            .remedy(format!("run `snpforge lock --release {} --update`", documents.release_name))
+        Error::new(
+            Kind::Lock,
+            format!("releases/{}.lock", documents.release_name),
+            format!("has no source for {component}"),
+        )
+        .remedy(format!("run `snpforge lock --release {} --update`", documents.release_name))
     })?;
     let expected = expected(component);
     let inputs = Inputs {
@@ -188,7 +196,11 @@ fn digests(documents: &Documents, component: Component, sources: &[SourceLock]) 
     for source in sources {
         let now = documents.unpinned.get(&(component, source.folder.clone())).copied();
         let digest = source.digest.or(now).ok_or_else(|| {
-            Error::new(Kind::Lock, format!("source `{}` of {component}", source.folder), "is not pinned and was not read")
+            Error::new(
+                Kind::Lock,
+                format!("source `{}` of {component}", source.folder),
+                "is not pinned and was not read",
+            )
         })?;
         made.insert(source.folder.clone(), digest);
     }

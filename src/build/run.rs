@@ -90,7 +90,11 @@ impl Drop for Container<'_> {
 ///
 /// # Errors
 /// [`Kind::Build`] with the log's last lines when the command fails, [`Kind::Engine`] when the engine does.
-pub fn component<'plan>(builder: Builder<'plan>, borders: &Borders<'plan>, options: &Options<'plan>) -> Result<Finished<'plan>> {
+pub fn component<'plan>(
+    builder: Builder<'plan>,
+    borders: &'plan Borders<'plan>,
+    options: &Options<'plan>,
+) -> Result<Finished<'plan>> {
     match builder {
         Builder::Earlier(task, result) => {
             borders.report.say(format!("{}: unchanged, nothing to run (key {})", task.component, task.key.short()));
@@ -100,7 +104,13 @@ pub fn component<'plan>(builder: Builder<'plan>, borders: &Borders<'plan>, optio
     }
 }
 
-fn run<'plan>(task: &'plan Task, image: &Image, sources: &[Digest], borders: &Borders<'plan>, options: &Options<'plan>) -> Result<Ran<'plan>> {
+fn run<'plan>(
+    task: &'plan Task,
+    image: &Image,
+    sources: &[Digest],
+    borders: &'plan Borders<'plan>,
+    options: &Options<'plan>,
+) -> Result<Ran<'plan>> {
     let engine = (options.engine)()?;
     let info = engine.info()?;
     borders.report.phase("run");
@@ -183,7 +193,11 @@ fn failure(task: &Task, outcome: &Outcome, log: &Path, last: &[String]) -> Error
         Some(true) => " (something in it was killed for lack of memory)",
         _ => "",
     };
-    let cause = format!("its build ended with status {}{memory}; the last lines of its log:\n  {}", outcome.code, last.join("\n  "));
+    let cause = format!(
+        "its build ended with status {}{memory}; the last lines of its log:\n  {}",
+        outcome.code,
+        last.join("\n  ")
+    );
     Error::new(Kind::Build, format!("component {}", task.component), cause)
         .remedy(format!("the whole log is {}; --keep keeps the container for a look inside", log.display()))
 }
@@ -209,7 +223,9 @@ impl<'a> Log<'a> {
         let task = self.task.clone();
         self.report.event(match progress(&text) {
             Some(Progress::Step(text)) => Event::Progress { task, done: None, total: None, text: Some(text) },
-            Some(Progress::Count(done, total)) => Event::Progress { task, done: Some(done), total: Some(total), text: None },
+            Some(Progress::Count(done, total)) => {
+                Event::Progress { task, done: Some(done), total: Some(total), text: None }
+            }
             None => Event::Line { task, text: text.clone() },
         });
         if self.last.len() == SHOWN {

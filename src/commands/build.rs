@@ -18,19 +18,17 @@ use std::cell::OnceCell;
 /// Whatever a step of the line fails with.
 pub fn build(arguments: &Build, session: &Session) -> Result<()> {
     let wished = components(&arguments.components)?;
-    let products = session.with(arguments.offline, |borders| {
-        match products(arguments, &wished, session, borders) {
-            Err(error) if error.kind() == Kind::Gone && !arguments.which.locked => {
-                borders.report.warn(format!("{error}"));
-                lock::without_the_gone(&arguments.which, borders)?;
-                products(arguments, &wished, session, borders)
-            }
-            Err(error) if error.kind() == Kind::Gone => Err(error.remedy(format!(
-                "the lock names what no mirror has any more: `snpforge lock --release {} --update` resolves it anew",
-                arguments.which.release
-            ))),
-            other => other,
+    let products = session.with(arguments.offline, |borders| match products(arguments, &wished, session, borders) {
+        Err(error) if error.kind() == Kind::Gone && !arguments.which.locked => {
+            borders.report.warn(format!("{error}"));
+            lock::without_the_gone(&arguments.which, borders)?;
+            products(arguments, &wished, session, borders)
         }
+        Err(error) if error.kind() == Kind::Gone => Err(error.remedy(format!(
+            "the lock names what no mirror has any more: `snpforge lock --release {} --update` resolves it anew",
+            arguments.which.release
+        ))),
+        other => other,
     })?;
     if arguments.json {
         return terminal::json(&products);

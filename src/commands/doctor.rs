@@ -22,7 +22,10 @@ pub fn run(command: &Doctor, session: &Session) -> Result<()> {
             match &one.engine {
                 Some(info) => {
                     let rights = if info.rootless { "without root" } else { "as root" };
-                    terminal::line(format!("{}: {} {} at {} ({rights})", one.origin, info.name, info.version, info.address));
+                    terminal::line(format!(
+                        "{}: {} {} at {} ({rights})",
+                        one.origin, info.name, info.version, info.address
+                    ));
                     info.limits.iter().for_each(|limit| terminal::line(format!("  cannot keep: {limit}")));
                 }
                 None => terminal::line(format!("{}: {}", one.origin, one.failure.as_deref().unwrap_or("not usable"))),
@@ -32,5 +35,9 @@ pub fn run(command: &Doctor, session: &Session) -> Result<()> {
             }
         }
     }
-    if usable { Ok(()) } else { Err(Error::new(Kind::Engine, "engine", "none can be used here").remedy("see the lines above")) }
+    if usable {
+        Ok(())
+    } else {
+        Err(Error::new(Kind::Engine, "engine", "none can be used here").remedy("see the lines above"))
+    }
 }

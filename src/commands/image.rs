@@ -9,6 +9,7 @@ use snpforge::build::{Borders, fetch, image as making, locking};
 use snpforge::compress::Format;
 use snpforge::error::{Error, Result};
 use snpforge::{oci, store::files};
+use std::fs::File;
 use std::path::Path;
 
 /// Runs one of the image commands.
@@ -23,9 +24,9 @@ pub fn run(command: &Image, session: &Session) -> Result<()> {
             Ok(())
         }),
         Image::List { json } => session.with(true, |borders| list(*json, borders)),
-        Image::Export { name, file, compress } => session.with(false, |borders| {
-            export(name, &session.folder.join(file), *compress, borders)
-        }),
+        Image::Export { name, file, compress } => {
+            session.with(false, |borders| export(name, &session.folder.join(file), *compress, borders))
+        }
         Image::Load { name, engine } => session.with(false, |borders| {
             let image = made(name, false, borders)?;
             let engine = session.engine(engine, borders.store)?;
@@ -54,12 +55,28 @@ fn export(name: &str, file: &Path, compress: Compress, borders: &Borders<'_>) ->
         Compress::Zstd => Format::Zstd,
     };
     let mut whole = files::Whole::create(file)?;
-    let workers = std::thread::available_parallelism().map_or(1, std::num::NonZeroUsize::get);
-    oci::layout::write(&image, format, workers, &mut whole)?;
+    write(&image, format, borders, &mut whole)?;
     whole.keep()?;
     let path = file.display();
-    terminal::line(format!("wrote {path} ({}); `docker load -i {path}` or `podman load -i {path}` takes it", image.reference));
+    terminal::line(format!(
+        "wrote {path} ({}); `docker load -i {path}` or `podman load -i {path}` takes it",
+        image.reference
+    ));
     Ok(())
+}
+
+fn write(image: &oci::Image, format: Format, borders: &Borders<'_>, out: &mut dyn std::io::Write) -> Result<()> {
+    if format == Format::Plain {
+        return oci::layout::write(image, out);
+    }
+    let open = |path: &Path| File::open(path).map_err(|error| Error::io(path, "open", error));
+    let workers = std::thread::available_parallelism().map_or(1, std::num::NonZeroUsize::get);
+    let scratch = borders.store.scratch()?;
+    let path = scratch.path().join("layer");
+    let mut packed = files::Whole::create(&path)?;
+    let blob = oci::layout::pack(format, &mut open(&image.layer)?, &mut packed, workers)?;
+    packed.keep()?;
+    oci::layout::write_as(image, &blob, &mut open(&path)?, out)
 }
 
 /// What `image list` tells of one image.

@@ -64,7 +64,15 @@ fn lock_release(name: &str, freshness: Freshness, dry_run: bool, borders: &Borde
     finish("releases", name, &text, same, dry_run, &changes, borders)
 }
 
-fn finish(folder: &str, name: &str, text: &str, same: bool, dry_run: bool, changes: &[String], borders: &Borders<'_>) -> Result<()> {
+fn finish(
+    folder: &str,
+    name: &str,
+    text: &str,
+    same: bool,
+    dry_run: bool,
+    changes: &[String],
+    borders: &Borders<'_>,
+) -> Result<()> {
     changes.iter().for_each(terminal::line);
     if same {
         terminal::line(format!("{folder}/{name}.lock is up to date"));
@@ -153,7 +161,10 @@ pub fn release(name: &str, locked: bool, borders: &Borders<'_>) -> Result<Releas
 fn say_untracked(folder: &str, name: &str, tracked: bool, borders: &Borders<'_>) {
     if !tracked {
         let path = borders.project.lock_path(folder, name, false);
-        borders.report.warn(format!("using {}, made because an input was gone; remove it to go back to the tracked lock", path.display()));
+        borders.report.warn(format!(
+            "using {}, made because an input was gone; remove it to go back to the tracked lock",
+            path.display()
+        ));
     }
 }
 
@@ -161,8 +172,12 @@ fn refuse_if(locked: bool, folder: &str, name: &str) -> Result<()> {
     if !locked {
         return Ok(());
     }
-    Err(Error::new(Kind::Lock, format!("{folder}/{name}.lock"), "is missing or does not fit its document, and --locked forbids to write it")
-        .remedy("run `snpforge lock`, look at the difference, and commit it"))
+    Err(Error::new(
+        Kind::Lock,
+        format!("{folder}/{name}.lock"),
+        "is missing or does not fit its document, and --locked forbids to write it",
+    )
+    .remedy("run `snpforge lock`, look at the difference, and commit it"))
 }
 
 /// Resolves everything anew into untracked locks, because an input is gone from every mirror, and shows the difference.

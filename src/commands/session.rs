@@ -50,7 +50,8 @@ impl Session {
     /// [`Kind::Usage`] without a home folder, [`Kind::Io`] when it cannot be made.
     pub fn store(&self) -> Result<Store> {
         let cache = self.environment.xdg("XDG_CACHE_HOME", ".cache").ok_or_else(|| {
-            Error::new(Kind::Usage, "store", "neither XDG_CACHE_HOME nor HOME is set").remedy("set one of them to an absolute path")
+            Error::new(Kind::Usage, "store", "neither XDG_CACHE_HOME nor HOME is set")
+                .remedy("set one of them to an absolute path")
         })?;
         Store::open(&cache.join("snpforge"))
     }
@@ -103,7 +104,11 @@ impl Session {
             Choice::Podman => choose::Kind::Podman,
             Choice::Embedded => choose::Kind::Embedded,
         };
-        choose::Wish { kind, host: arguments.host.as_deref(), environment: &self.environment, folder: store.root().join("sandbox") }
+        choose::Wish {
+            kind,
+            host: arguments.host.as_deref(),
+            environment: &self.environment,
+            folder: store.root().join("sandbox"),
+        }
     }
 }
-

@@ -24,19 +24,7 @@ pub fn completions(shell: clap_complete::Shell) -> Result<()> {
 /// # Errors
 /// [`Kind::Io`].
 pub fn man(folder: &Path) -> Result<()> {
-    let mut command = Cli::command().disable_help_subcommand(true);
-    command.build();
-    write(&command, "snpforge", folder)
-}
-
-fn write(command: &clap::Command, name: &str, folder: &Path) -> Result<()> {
-    let mut page = Vec::new();
-    // clap_mangen would date the page with nothing: it takes no clock, so pages are reproducible.
-    let titled = command.clone().name(name.to_owned());
-    clap_mangen::Man::new(titled).render(&mut page).map_err(|error| Error::new(Kind::Io, name, error))?;
-    files::write_whole(&folder.join(format!("{name}.1")), &page)?;
-    for child in command.get_subcommands().filter(|child| !child.is_hide_set()) {
-        write(child, &format!("{name}-{}", child.get_name()), folder)?;
-    }
-    Ok(())
+    files::make_folder(folder)?;
+    clap_mangen::generate_to(Cli::command().disable_help_subcommand(true), folder)
+        .map_err(|error| Error::io(folder, "write in", error))
 }

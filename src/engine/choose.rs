@@ -111,7 +111,11 @@ fn none(tried: &[Possibility]) -> Error {
     let mut cures: Vec<&str> = tried.iter().filter_map(|one| one.remedy.as_deref()).collect();
     cures.dedup();
     let error = Error::new(ErrorKind::Engine, "engine", format!("none can be used here\n  {}", lines.join("\n  ")));
-    if cures.is_empty() { error.remedy("start Docker or Podman, or run `snpforge doctor engine`") } else { error.remedy(cures.join("; or ")) }
+    if cures.is_empty() {
+        error.remedy("start Docker or Podman, or run `snpforge doctor engine`")
+    } else {
+        error.remedy(cures.join("; or "))
+    }
 }
 
 #[cfg(test)]
@@ -123,7 +127,8 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let host = format!("unix://{}/no.sock", folder.path().display());
         let environment = Environment::default();
-        let wish = Wish { kind: Kind::Auto, host: Some(&host), environment: &environment, folder: folder.path().into() };
+        let wish =
+            Wish { kind: Kind::Auto, host: Some(&host), environment: &environment, folder: folder.path().into() };
         let Err(error) = engine(&wish) else { panic!("an engine was found") };
         assert_eq!(error.kind(), ErrorKind::Engine);
         assert!(error.to_string().contains("no.sock"), "{error}");

@@ -2,6 +2,7 @@
 //! The engine knows nothing of components, sources or products: it loads a root file system, takes files in,
 //! runs one command and hands files out.
 
+pub mod choose;
 pub mod discover;
 pub mod docker;
 pub mod embedded;
@@ -42,14 +43,11 @@ pub mod contract {
     pub const NPROC: (u64, u64) = (4096, 4096);
     /// Limit of processes in the container.
     pub const PIDS: u64 = 4096;
+    /// Where programs are looked for.
+    pub const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
     /// Variables every build sees; a Containerfile's ENV and the component's parameters come on top.
-    pub const ENVIRONMENT: [(&str, &str); 5] = [
-        ("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"),
-        ("HOME", BUILD),
-        ("HOSTNAME", HOSTNAME),
-        ("TERM", "dumb"),
-        ("container", "oci"),
-    ];
+    pub const ENVIRONMENT: [(&str, &str); 5] =
+        [("PATH", PATH), ("HOME", BUILD), ("HOSTNAME", HOSTNAME), ("TERM", "dumb"), ("container", "oci")];
 }
 
 /// Who an engine is, for people and for the run record; never part of a product.

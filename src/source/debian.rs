@@ -65,8 +65,12 @@ pub fn pin(archive: &str, found: &SourcePackage) -> Result<Pin> {
         match role(&file.path) {
             Some(Role::Signature) => {}
             Some(Role::Patch) | None => {
-                return Err(Error::new(Kind::Document, format!("source package {} {}", found.name, found.version), format!("has a file {} of source format 1.0", file.path))
-                    .remedy("only formats 3.0 (quilt) and 3.0 (native) are read; use the tarball or git instead"));
+                return Err(Error::new(
+                    Kind::Document,
+                    format!("source package {} {}", found.name, found.version),
+                    format!("has a file {} of source format 1.0", file.path),
+                )
+                .remedy("only formats 3.0 (quilt) and 3.0 (native) are read; use the tarball or git instead"));
             }
             Some(_) => files.push(file.clone()),
         }

@@ -58,14 +58,23 @@ impl Workshop<'_> {
     /// # Errors
     /// [`Kind::Gone`], [`Kind::Unavailable`] or [`Kind::Trust`] for what cannot be had; [`Kind::Document`] for a source
     /// that holds what no source may hold.
-    pub fn resolve(&self, component: Component, folder: &str, source: &Source, debian: Option<&SourcePackage>) -> Result<SourceLock> {
+    pub fn resolve(
+        &self,
+        component: Component,
+        folder: &str,
+        source: &Source,
+        debian: Option<&SourcePackage>,
+    ) -> Result<SourceLock> {
         let (version, pin) = match source {
             Source::Debian { archive, package, .. } => {
-                let found = debian.ok_or_else(|| Error::new(Kind::Resolve, package, "is not in the archive's index"))?;
+                let found =
+                    debian.ok_or_else(|| Error::new(Kind::Resolve, package, "is not in the archive's index"))?;
                 (found.version.clone(), debian::pin(archive, found)?)
             }
             Source::Git { url, rev, without_submodules } => git::pin(self, url, rev, without_submodules)?,
-            Source::Tarball { urls, sha256, version } => (version.clone(), Pin::Tarball { urls: urls.clone(), sha256: *sha256 }),
+            Source::Tarball { urls, sha256, version } => {
+                (version.clone(), Pin::Tarball { urls: urls.clone(), sha256: *sha256 })
+            }
             Source::Path(path) => ("unpinned".into(), Pin::Path { path: path.clone() }),
         };
         let made = self.make(folder, &pin)?;

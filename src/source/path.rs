@@ -22,7 +22,8 @@ pub fn make(workshop: &Workshop<'_>, folder: &str, path: &str) -> Result<Made> {
     let mut tree = Tree::new(&root.display().to_string(), workshop.store)?;
     let walk = walkdir::WalkDir::new(&root).min_depth(1).sort_by_file_name().into_iter();
     for entry in walk.filter_entry(|entry| entry.depth() != 1 || entry.file_name() != ".git") {
-        let entry = entry.map_err(|error| Error::new(Kind::Io, root.display(), error).remedy("name an existing folder"))?;
+        let entry =
+            entry.map_err(|error| Error::new(Kind::Io, root.display(), error).remedy("name an existing folder"))?;
         let name = entry.path().strip_prefix(&root).unwrap_or(entry.path()).as_os_str().as_bytes();
         let kind = entry.file_type();
         let failed = |error| Error::io(entry.path(), "read", error);
@@ -30,13 +31,14 @@ pub fn make(workshop: &Workshop<'_>, folder: &str, path: &str) -> Result<Made> {
             tree.folder(name);
         } else if kind.is_symlink() {
             let target = std::fs::read_link(entry.path()).map_err(failed)?;
-            tree.link(name, target.as_os_str().as_bytes())?;
+            tree.link(name, target.as_os_str().as_bytes());
         } else if kind.is_file() {
             let mut file = File::open(entry.path()).map_err(failed)?;
             let executable = file.metadata().map_err(failed)?.permissions().mode() & 0o100 != 0;
             tree.file(name, executable, &mut file)?;
         } else {
-            return Err(Error::new(Kind::Document, entry.path().display(), "is neither file, folder nor link").remedy("remove it from the source"));
+            return Err(Error::new(Kind::Document, entry.path().display(), "is neither file, folder nor link")
+                .remedy("remove it from the source"));
         }
     }
     tree.date(DATE);

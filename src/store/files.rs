@@ -54,6 +54,44 @@ pub fn copy_whole(from: &Path, to: &Path) -> Result<()> {
     keep(file, to, 0o644)
 }
 
+/// A file of unknown length that gets its name when it is complete.
+pub struct Whole {
+    file: std::io::BufWriter<tempfile::NamedTempFile>,
+    path: std::path::PathBuf,
+}
+
+impl Whole {
+    /// Starts the file beside its later name.
+    ///
+    /// # Errors
+    /// [`crate::error::Kind::Io`].
+    pub fn create(path: &Path) -> Result<Self> {
+        let folder = path.parent().unwrap_or(Path::new("."));
+        make_folder(folder)?;
+        let file = tempfile::NamedTempFile::new_in(folder).map_err(|error| Error::io(folder, "write in", error))?;
+        Ok(Whole { file: std::io::BufWriter::with_capacity(256 * 1024, file), path: path.to_owned() })
+    }
+
+    /// Gives it its name, with mode 0644.
+    ///
+    /// # Errors
+    /// [`crate::error::Kind::Io`].
+    pub fn keep(self) -> Result<()> {
+        let file = self.file.into_inner().map_err(|error| Error::io(&self.path, "write", error.into_error()))?;
+        keep(file, &self.path, 0o644)
+    }
+}
+
+impl Write for Whole {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.file.write(bytes)
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        self.file.flush()
+    }
+}
+
 /// A file that grows while something runs, such as a log: visible from the start, unlike everything else here.
 pub struct Appending(std::io::BufWriter<fs::File>);
 
@@ -77,6 +115,28 @@ impl Write for Appending {
     fn flush(&mut self) -> std::io::Result<()> {
         self.0.flush()
     }
+}
+
+/// Opens a file that grows in place over several runs: made when it is not there, never cut.
+///
+/// # Errors
+/// [`crate::error::Kind::Io`].
+pub fn grow(path: &Path) -> Result<fs::File> {
+    make_folder(path.parent().unwrap_or(Path::new(".")))?;
+    let opened = fs::OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path);
+    opened.map_err(|error| Error::io(path, "open", error))
+}
+
+/// Gives a file that grew in place its name and mode, after its bytes are on the disk.
+///
+/// # Errors
+/// [`crate::error::Kind::Io`].
+pub fn adopt(file: &fs::File, grown: &Path, path: &Path, mode: u32) -> Result<()> {
+    let failed = |error| Error::io(path, "write", error);
+    make_folder(path.parent().unwrap_or(Path::new(".")))?;
+    file.set_permissions(fs::Permissions::from_mode(mode)).map_err(failed)?;
+    file.sync_data().map_err(failed)?;
+    fs::rename(grown, path).map_err(failed)
 }
 
 /// Removes a file; one that is gone already is no error.
