@@ -4,6 +4,7 @@
 
 pub mod discover;
 pub mod docker;
+pub mod inside;
 pub mod owner;
 pub mod recorder;
 
