@@ -6,11 +6,15 @@
 use super::{Spec, contract};
 use std::collections::BTreeMap;
 
-/// The files the look prints, the only ones this module asks for.
-const SEEN: [&str; 8] = [
+/// What the look prints. The variables are those of the shell itself as the engine started it: it adds some of its own
+/// for its children.
+const SCRIPT: &str = r#"for file; do printf '\n==> %s <==\n' "$file"; cat "$file" 2>/dev/null; done
+printf '\n==> environ <==\n'; cat /proc/$$/environ; printf '\n==> /dev <==\n'; ls /dev"#;
+const SEEN: [&str; 9] = [
     "/proc/self/mountinfo",
     "/proc/self/status",
-    "/proc/self/environ",
+    "environ",
+    "/dev",
     "/proc/net/dev",
     "/proc/net/route",
     "/proc/sys/kernel/hostname",
@@ -18,6 +22,9 @@ const SEEN: [&str; 8] = [
     "/etc/resolv.conf",
 ];
 
+/// Files that would tell of the host, and what they must hold.
+const HOST_FACTS: [(&str, &str); 3] =
+    [("/proc/sys/kernel/hostname", contract::HOSTNAME), ("/etc/hosts", ""), ("/etc/resolv.conf", "")];
 /// Folders in which mounts of the kernel's own file systems are nothing of the host's.
 const KERNEL: [&str; 3] = ["/proc", "/sys", "/dev"];
 /// The kernel's own file systems.
@@ -26,15 +33,20 @@ const PSEUDO: [&str; 8] = ["cgroup", "cgroup2", "devpts", "devtmpfs", "mqueue", 
 const COVERED: [&str; 4] = ["/etc/hosts", "/etc/resolv.conf", "/etc/hostname", "/run/.containerenv"];
 /// Folders that are memory.
 const MEMORY: [&str; 4] = ["/tmp", "/var/tmp", "/run", "/run/secrets"];
+/// What stands in /dev without anybody asking for it.
+const DEVICES: [&str; 16] = [
+    "console", "core", "fd", "full", "mqueue", "null", "ptmx", "pts", "random", "shm", "stderr", "stdin", "stdout",
+    "tty", "urandom", "zero",
+];
 /// Devices that the kernel adds to every network namespace when a tunnel module is loaded (`fb_tunnels_only_for_init_net`
 /// in the kernel's sysctl documentation). They are down and lead nowhere without a route.
 const FALLBACK: [&str; 9] =
     ["tunl0", "gre0", "gretap0", "erspan0", "ip_vti0", "ip6_vti0", "sit0", "ip6tnl0", "ip6gre0"];
 
-/// What to run for a look: nothing but coreutils' `head`, which names each file before its content.
+/// What to run for a look: nothing but a shell, `cat` and `ls`.
 pub fn look() -> Spec {
-    let mut command: Vec<String> = ["/usr/bin/head", "-v", "-c", "262144"].map(str::to_owned).into();
-    command.extend(SEEN.map(str::to_owned));
+    let mut command: Vec<String> = ["/bin/sh", "-c", SCRIPT, "look"].map(str::to_owned).into();
+    command.extend(SEEN.iter().filter(|name| name.matches('/').count() > 1).map(|name| (*name).to_owned()));
     let (name, workdir) = ("look".to_owned(), contract::BUILD.to_owned());
     Spec { name, command, environment: BTreeMap::new(), workdir, memory: None }
 }
@@ -43,28 +55,27 @@ pub fn look() -> Spec {
 pub fn broken_rules(seen: &str) -> Vec<String> {
     let files = sections(seen);
     let mut broken = Vec::new();
-    for (at, file) in SEEN.iter().enumerate() {
-        match files.get(file) {
-            Some(text) => broken.extend(match at {
-                0 => mounts(text),
-                1 => rights(text),
-                2 => variables(text),
-                3 => interfaces(text),
-                4 => text.lines().skip(1).take(1).map(|_| "it has a network route".to_owned()).collect(),
-                5 if text.trim() == contract::HOSTNAME => Vec::new(),
-                5 => vec!["its host name is not fixed".to_owned()],
-                _ if text.trim().is_empty() => Vec::new(),
-                _ => vec![format!("its {file} tells of the host")],
-            }),
-            // A sandbox need not have these at all.
-            None if file.starts_with("/etc/") => {}
-            None => broken.push(format!("its {file} cannot be read")),
-        }
+    for file in SEEN {
+        let Some(text) = files.get(file) else {
+            broken.push(format!("its {file} cannot be read"));
+            continue;
+        };
+        broken.extend(match file {
+            "/proc/self/mountinfo" => mounts(text),
+            "/proc/self/status" => rights(text),
+            "environ" => variables(text),
+            "/dev" => devices(text),
+            "/proc/net/dev" => interfaces(text),
+            "/proc/net/route" if text.lines().nth(1).is_some() => vec!["it has a network route".to_owned()],
+            "/proc/net/route" => Vec::new(),
+            _ if HOST_FACTS.iter().any(|(name, fixed)| *name == file && *fixed == text.trim()) => Vec::new(),
+            _ => vec![format!("its {file} tells of the host")],
+        });
     }
     broken
 }
 
-/// The output of `head -v`: each file's content after `==> NAME <==`.
+/// The parts of the output, each after its `==> NAME <==`.
 fn sections(seen: &str) -> BTreeMap<&str, &str> {
     let starts: Vec<(usize, usize, &str)> = SEEN
         .iter()
@@ -75,7 +86,7 @@ fn sections(seen: &str) -> BTreeMap<&str, &str> {
         })
         .collect();
     let content = |begin: usize| match starts.iter().map(|(at, ..)| *at).filter(|at| *at >= begin).min() {
-        // An empty line stands between two files.
+        // A line end stands between two files.
         Some(end) => seen[begin..end].strip_suffix('\n').unwrap_or(&seen[begin..end]),
         None => &seen[begin..],
     };
@@ -141,6 +152,11 @@ fn variables(text: &str) -> Vec<String> {
         .collect()
 }
 
+fn devices(text: &str) -> Vec<String> {
+    let added = text.split_whitespace().filter(|name| !DEVICES.contains(name));
+    added.map(|name| format!("it has the device {name}")).collect()
+}
+
 /// Two lines of titles, then `NAME: counters`.
 fn interfaces(text: &str) -> Vec<String> {
     let names = text.lines().skip(2).filter_map(|line| line.split_once(':')).map(|(name, _)| name.trim());
@@ -165,7 +181,7 @@ mod tests {
     fn seen(replaced: &str, content: &str) -> String {
         let environ: String = contract::ENVIRONMENT.map(|(name, value)| format!("{name}={value}\0")).concat();
         let net = "Inter-| Receive\n face |bytes\n    lo:       0\n  sit0: 0\n";
-        let good = [MOUNTS, STATUS, &environ, net, "Iface\tDestination\n", "snpforge\n", "", ""];
+        let good = [MOUNTS, STATUS, &environ, "fd\nnull\n", net, "Iface\tDestination\n", "snpforge\n", "", ""];
         let part = |(file, good): (&&str, &&str)| {
             let content = if *file == replaced { content } else { good };
             format!("==> {file} <==\n{content}")
@@ -195,10 +211,11 @@ mod tests {
             (1, with("Uid:\t1000", "Uid:\t0"), "Uid"),
             (2, "HOME=/build\0HTTP_PROXY=http://secret\0".to_owned(), "variable HTTP_PROXY"),
             (2, "HOME=/build\0".to_owned(), "not set the environment variable PATH"),
-            (3, "a\nb\n  lo: 0\neth0: 0\n".to_owned(), "eth0"),
-            (4, "Iface\tDestination\neth0\t0\n".to_owned(), "route"),
-            (5, "mybox\n".to_owned(), "host name"),
-            (6, "127.0.0.1 mybox\n".to_owned(), "/etc/hosts"),
+            (3, "null\nkvm\n".to_owned(), "device kvm"),
+            (4, "a\nb\n  lo: 0\neth0: 0\n".to_owned(), "eth0"),
+            (5, "Iface\tDestination\neth0\t0\n".to_owned(), "route"),
+            (6, "mybox\n".to_owned(), "kernel/hostname"),
+            (7, "127.0.0.1 mybox\n".to_owned(), "/etc/hosts"),
         ] {
             let told = broken_rules(&seen(SEEN[file], &content)).join("; ");
             assert!(told.contains(word), "{word}: {told}");
@@ -208,6 +225,6 @@ mod tests {
 
     #[test]
     fn silence_is_no_proof() {
-        assert_eq!(broken_rules("").len(), 6, "what was not seen is not taken for granted");
+        assert_eq!(broken_rules("").len(), SEEN.len(), "what was not seen is not taken for granted");
     }
 }
