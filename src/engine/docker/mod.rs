@@ -108,8 +108,9 @@ impl Docker {
         let id = self.made(image, &inside::look())?;
         let mut seen = Vec::new();
         let outcome = self.run(&id, &mut seen, &Cancel::new());
-        self.remove(&id)?;
+        let removed = self.remove(&id);
         outcome?;
+        removed?;
         let broken = inside::broken_rules(&String::from_utf8_lossy(&seen));
         if !broken.is_empty() {
             let cause = format!("its containers break the build contract: {}", broken.join("; "));
@@ -122,12 +123,13 @@ impl Docker {
         Ok(())
     }
 
-    /// After an interruption nothing is left to wait for: the container goes at once.
+    /// After an interruption nothing is left to wait for: the container goes at once. Should that fail, the interruption
+    /// stays the answer; who made the container removes it again, and hears of it then.
     fn removed_if_interrupted<T>(&self, id: &ContainerId, result: Result<T>) -> Result<T> {
         if let Err(error) = &result
             && error.kind() == Kind::Interrupted
         {
-            self.remove(id)?;
+            drop(self.remove(id));
         }
         result
     }
