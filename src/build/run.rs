@@ -71,6 +71,7 @@ impl<'a> Container<'a> {
             return Ok(());
         }
         if self.keep {
+            self.engine.keep(&self.id)?;
             self.report.say(format!("kept for autopsy: {}", self.engine.enter(&self.id)));
             return Ok(());
         }
@@ -115,9 +116,10 @@ fn run<'plan>(
     let info = engine.info()?;
     borders.report.phase("run");
     borders.report.say(format!("{}: engine {} {} ({})", task.component, info.name, info.version, info.address));
-    let reaped = engine.reap()?;
-    if reaped > 0 {
-        borders.report.say(format!("removed {reaped} container(s) that an earlier run left"));
+    match engine.reap() {
+        Ok(0) => {}
+        Ok(count) => borders.report.say(format!("removed {count} container(s) that an earlier run left")),
+        Err(error) => borders.report.warn(format!("what earlier runs left could not be removed: {error}")),
     }
     engine.load(image, borders.cancel)?;
     let id = engine.create(image, &spec(task, options))?;

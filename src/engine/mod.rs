@@ -6,6 +6,7 @@ pub mod choose;
 pub mod discover;
 pub mod docker;
 pub mod embedded;
+pub mod inside;
 pub mod owner;
 pub mod recorder;
 

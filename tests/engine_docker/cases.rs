@@ -14,6 +14,7 @@ use snpforge::oci::Image;
 use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
 use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 /// An engine, an image it holds and a scratch folder.
@@ -36,6 +37,7 @@ pub const ALL: &[(&str, Case)] = &[
     ("silence_is_no_timeout", trouble::silence_is_no_timeout),
     ("hostile_products", hostile_products),
     ("lack_of_memory", trouble::lack_of_memory),
+    ("states_in_passing", states_in_passing),
     ("removed_by_somebody_else", trouble::removed_by_somebody_else),
     ("a_missing_program", trouble::a_missing_program),
     ("unreadable_sources", trouble::unreadable_sources),
@@ -268,4 +270,21 @@ fn flavours_are_told_apart(bench: &Bench) {
     assert!(found.found.is_none() && told.contains(&format!("not {}", other.name())), "{told}");
     let found = search(places(), Some(bench.flavour), Timeouts::default());
     assert!(found.tried.is_empty() && found.found.unwrap().0 == "test");
+}
+
+/// Podman shows a state that the API does not know for some 60 ms after each end.
+fn states_in_passing(bench: &Bench) {
+    let over = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        let looking = scope.spawn(|| {
+            while !over.load(Ordering::SeqCst) {
+                bench.docker.reap().unwrap();
+            }
+        });
+        for _ in 0..5 {
+            assert_eq!(whole(&bench.docker, &bench.image, &spec("exit 4")).outcome.code, 4);
+        }
+        over.store(true, Ordering::SeqCst);
+        looking.join().unwrap();
+    });
 }

@@ -32,9 +32,11 @@ pub fn image(folder: &Path, name: &str, mark: &str) -> Image {
         tar.folder(name.as_bytes(), Attributes { mode, owner, ..PLAIN }).unwrap();
     }
     tar.file(b"bin/busybox", FOLDER, busybox.len() as u64, &mut busybox.as_slice()).unwrap();
-    for applet in "sh cat chmod dd echo env grep head id ip ln ls mkdir mkfifo sleep stat touch truncate".split(' ') {
+    for applet in "sh cat chmod dd echo env grep id ip ln ls mkdir mkfifo sleep stat touch truncate".split(' ') {
         tar.symlink(format!("bin/{applet}").as_bytes(), b"busybox", PLAIN).unwrap();
     }
+    // Podman adds a user or group that is missing, and mounts the changed file.
+    tar.file(b"etc/group", PLAIN, 16, &mut &b"builder:x:1000:\n"[..]).unwrap();
     let passwd = format!("root:x:0:0::/root:/bin/sh\nbuilder:x:1000:1000:{mark}:/build:/bin/sh\n");
     tar.file(b"etc/passwd", PLAIN, passwd.len() as u64, &mut passwd.as_bytes()).unwrap();
     let bytes = tar.finish().unwrap();

@@ -1,11 +1,12 @@
-//! The line to a Docker or Podman service: the runtime that bollard needs, how long a call may take, and what its
-//! failures mean. Callers above are blocking and see plain results.
+//! The line to a Docker or Podman service: the runtime that bollard needs and how long a call may take. Callers above
+//! are blocking and see plain results.
 //!
 //! Two sorts of calls: a control call has a limit of its own ([`Timeouts::control`]). A long one (a build, an upload)
 //! may stay silent as long as it likes; meanwhile the engine is asked for a sign of life at every
 //! [`Timeouts::beat`], so that an engine that is gone, frozen or cut off is noticed all the same. bollard's own
 //! limit, which counts silence before the first byte as a failure, is set out of reach.
 
+use super::trouble;
 use crate::cancel::Cancel;
 use crate::engine::discover::Endpoint;
 use crate::error::{Error, Kind, Result};
@@ -37,6 +38,10 @@ impl Default for Timeouts {
 /// bollard's limit, in seconds: a year.
 const OUT_OF_REACH: u64 = 365 * 24 * 3600;
 
+/// How often, and after which pause, a state that is passing is asked for: 5 s in all.
+const SETTLING_TRIES: usize = 50;
+const SETTLING: Duration = Duration::from_millis(100);
+
 /// What a call to bollard gives.
 pub(super) type Answer<T> = std::result::Result<T, Foreign>;
 
@@ -63,7 +68,7 @@ impl Link {
             let call = tokio::time::timeout(timeouts.probe, client.negotiate_version()).await;
             call.unwrap_or(Err(Foreign::RequestTimeoutError))
         });
-        let client = negotiated.map_err(|error| trouble(&address, "tell its version", error))?;
+        let client = negotiated.map_err(|error| trouble::trouble(&address, "tell its version", error))?;
         Ok(Link { client, address, runtime, timeouts })
     }
 
@@ -75,6 +80,24 @@ impl Link {
     pub async fn asked<T>(&self, what: &str, call: impl Future<Output = Answer<T>>) -> Result<T> {
         let answer = tokio::time::timeout(self.timeouts.control, call).await;
         answer.unwrap_or(Err(Foreign::RequestTimeoutError)).map_err(|error| self.trouble(what, error))
+    }
+
+    /// Asks for containers' states. Podman calls one `stopped` between its end and the tidying up after it, a word that
+    /// the API and bollard do not know (seen for some 60 ms with Podman 4.3): then it is asked again.
+    pub async fn settled<T, C>(&self, what: &str, mut call: impl FnMut() -> C) -> Result<T>
+    where
+        C: Future<Output = Answer<T>>,
+    {
+        let settled = async {
+            for _ in 0..SETTLING_TRIES {
+                match call().await {
+                    Err(Foreign::JsonDataError { .. }) => tokio::time::sleep(SETTLING).await,
+                    other => return other,
+                }
+            }
+            call().await
+        };
+        self.asked(what, settled).await
     }
 
     /// Makes a long call, which ends with its answer, the engine's or the user's wish.
@@ -97,12 +120,12 @@ impl Link {
 
     /// bollard's error in the project's words.
     pub fn trouble(&self, what: &str, error: Foreign) -> Error {
-        trouble(&self.address, what, error)
+        trouble::trouble(&self.address, what, error)
     }
 
     /// The line broke in the middle of something.
     pub fn lost(&self, what: &str, cause: impl std::fmt::Display) -> Error {
-        lost(&self.address, what, cause)
+        trouble::lost(&self.address, what, cause)
     }
 }
 
@@ -129,7 +152,7 @@ fn client(endpoint: &Endpoint) -> Result<Client> {
                 .remedy("write unix:///path/to/socket or tcp://host:port"));
         }
     };
-    made.map_err(|error| trouble(address, "connect", error))
+    made.map_err(|error| trouble::trouble(address, "connect", error))
 }
 
 #[cfg(feature = "engine-tls")]
@@ -146,61 +169,4 @@ fn secured(endpoint: &Endpoint) -> Result<Answer<Client>> {
     let object = format!("engine at {}", endpoint.address);
     Err(Error::new(Kind::Engine, object, "it wants TLS, which this program was built without")
         .remedy("build with `--features engine-tls`, or forward its socket with `ssh -L` and use --host unix://..."))
-}
-
-fn trouble(address: &str, what: &str, error: Foreign) -> Error {
-    let engine = format!("engine at {address}");
-    let made = match &error {
-        Foreign::DockerResponseServerError { message, .. } if message.contains("HTTP request to an HTTPS server") => {
-            Error::new(Kind::Engine, engine, "it wants TLS")
-                .remedy("set DOCKER_TLS_VERIFY=1 and DOCKER_CERT_PATH, or use a Docker context with certificates")
-        }
-        Foreign::DockerResponseServerError { status_code, message } => {
-            Error::new(Kind::Engine, engine, format!("it refused to {what}: {} (status {status_code})", message.trim()))
-        }
-        Foreign::DockerStreamError { error } => {
-            Error::new(Kind::Engine, engine, format!("it failed to {what}: {}", error.trim()))
-        }
-        Foreign::RequestTimeoutError => {
-            Error::new(Kind::Engine, engine, format!("it does not answer when asked to {what}"))
-                .remedy("see whether the service hangs or is overloaded, restart it, and run the command again")
-        }
-        _ => match io_kind(&error) {
-            Some(std::io::ErrorKind::PermissionDenied) => {
-                Error::new(Kind::Engine, engine, "this user may not use its socket").remedy(
-                    "join the group that owns the socket (often `docker`), start a rootless engine, \
-                             or use --engine embedded",
-                )
-            }
-            Some(std::io::ErrorKind::ConnectionRefused | std::io::ErrorKind::NotFound) => absent(engine),
-            _ if matches!(error, Foreign::SocketNotFoundError(_)) => absent(engine),
-            _ => lost(address, what, innermost(&error)),
-        },
-    };
-    made.because(error)
-}
-
-fn absent(engine: String) -> Error {
-    Error::new(Kind::Engine, engine, "nothing answers there").remedy(
-        "start the service (`systemctl start docker`, `systemctl --user start podman.socket`), \
-                 name another with --host, or use --engine embedded",
-    )
-}
-
-fn lost(address: &str, what: &str, cause: impl std::fmt::Display) -> Error {
-    Error::new(Kind::Engine, format!("engine at {address}"), format!("it went away while it was to {what}: {cause}"))
-        .remedy("see whether the service still runs, then run the command again; it removes what is left of this run")
-}
-
-/// The kind of the input/output error below `error`.
-fn io_kind(error: &Foreign) -> Option<std::io::ErrorKind> {
-    causes(error).find_map(|cause| cause.downcast_ref::<std::io::Error>().map(std::io::Error::kind))
-}
-
-fn innermost(error: &Foreign) -> String {
-    causes(error).last().map_or_else(String::new, ToString::to_string)
-}
-
-fn causes(error: &Foreign) -> impl Iterator<Item = &(dyn std::error::Error + 'static)> {
-    std::iter::successors(Some(error as &(dyn std::error::Error + 'static)), |error| error.source())
 }

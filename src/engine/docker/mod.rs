@@ -8,13 +8,14 @@ mod run;
 mod service;
 mod settings;
 mod stream;
+mod trouble;
 
 pub use link::Timeouts;
 pub use service::Flavour;
 
 use super::discover::Endpoint;
 use super::owner::Owner;
-use super::{ContainerId, Engine, Info, LABEL_BUILD, LABEL_OWNER, Outcome, Spec, Take, contract};
+use super::{ContainerId, Engine, Info, LABEL_BUILD, LABEL_OWNER, Outcome, Spec, Take, contract, inside};
 use crate::cancel::Cancel;
 use crate::digest::Digest;
 use crate::error::{Error, Kind, Result};
@@ -22,16 +23,15 @@ use crate::oci::Image;
 use bollard::body_try_stream;
 use bollard::errors::Error as Foreign;
 use bollard::query_parameters::{
-    CreateContainerOptionsBuilder, DownloadFromContainerOptionsBuilder, InspectContainerOptions,
-    ListContainersOptionsBuilder, RemoveContainerOptionsBuilder, RenameContainerOptionsBuilder,
-    UploadToContainerOptionsBuilder,
+    CreateContainerOptionsBuilder, DownloadFromContainerOptionsBuilder, ListContainersOptionsBuilder,
+    RemoveContainerOptionsBuilder, RenameContainerOptionsBuilder, UploadToContainerOptionsBuilder,
 };
 use link::Link;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::io::{Read, Write};
 use std::path::Path;
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Mutex, PoisonError};
 
 /// A name that a container keeps when the user asked for that; `reap` leaves it alone.
 const KEPT: &str = "snpforge-kept-";
@@ -45,6 +45,8 @@ pub struct Docker {
     flavour: Flavour,
     version: String,
     owner: Owner,
+    /// Images in whose containers the contract was seen to hold.
+    sound: Mutex<BTreeSet<String>>,
     /// The image of each container of this run, for [`Engine::enter`].
     images: Mutex<BTreeMap<ContainerId, String>>,
 }
@@ -71,6 +73,7 @@ impl Docker {
             flavour: Flavour::of(&version),
             version: version.version.unwrap_or_default(),
             owner: Owner::this_process()?,
+            sound: Mutex::default(),
             images: Mutex::default(),
         })
     }
@@ -87,12 +90,46 @@ impl Docker {
         format!("snpforge-{name}-{run}-{}", MADE.fetch_add(1, Ordering::Relaxed))
     }
 
-    /// After an interruption nothing is left to wait for: the container goes at once.
+    /// Creates a container of the image with the engine's own id `image`.
+    fn made(&self, image: &str, spec: &Spec) -> Result<ContainerId> {
+        let request = settings::request(image, spec, &self.owner);
+        let options = CreateContainerOptionsBuilder::default().name(&self.container_name(spec)).build();
+        let call = self.link.client.create_container(Some(options), request);
+        Ok(ContainerId(self.link.ask("create a container", call)?.id))
+    }
+
+    /// Refuses an engine that adds something of its own to its containers. One look per image and run is enough: such
+    /// settings belong to the service or to the image.
+    fn looked_inside(&self, image: &str) -> Result<()> {
+        let mut sound = self.sound.lock().unwrap_or_else(PoisonError::into_inner);
+        if sound.contains(image) {
+            return Ok(());
+        }
+        let id = self.made(image, &inside::look())?;
+        let mut seen = Vec::new();
+        let outcome = self.run(&id, &mut seen, &Cancel::new());
+        let removed = self.remove(&id);
+        outcome?;
+        removed?;
+        let broken = inside::broken_rules(&String::from_utf8_lossy(&seen));
+        if !broken.is_empty() {
+            let cause = format!("its containers break the build contract: {}", broken.join("; "));
+            return Err(Error::new(Kind::Engine, format!("engine at {}", self.link.address), cause).remedy(
+                "take such settings out of its configuration (containers.conf, mounts.conf, daemon.json), \
+                         or use --engine embedded",
+            ));
+        }
+        sound.insert(image.to_owned());
+        Ok(())
+    }
+
+    /// After an interruption nothing is left to wait for: the container goes at once. Should that fail, the interruption
+    /// stays the answer; who made the container removes it again, and hears of it then.
     fn removed_if_interrupted<T>(&self, id: &ContainerId, result: Result<T>) -> Result<T> {
         if let Err(error) = &result
             && error.kind() == Kind::Interrupted
         {
-            self.remove(id)?;
+            drop(self.remove(id));
         }
         result
     }
@@ -124,24 +161,9 @@ impl Engine for Docker {
     }
 
     fn create(&self, image: &Image, spec: &Spec) -> Result<ContainerId> {
-        let request = settings::request(&self.identified(image)?, spec, &self.owner);
-        let options = CreateContainerOptionsBuilder::default().name(&self.container_name(spec)).build();
-        let call = self.link.client.create_container(Some(options), request);
-        let id = ContainerId(self.link.ask("create a container", call)?.id);
-        let call = self.link.client.inspect_container(&id.0, None::<InspectContainerOptions>);
-        let checked = self.link.ask("describe the container", call).and_then(|made| {
-            settings::broken_rule(&made, spec).map_or(Ok(()), |rule| {
-                let object = format!("container of the engine at {}", self.link.address);
-                Err(Error::new(Kind::Engine, object, format!("breaks the build contract: {rule}")).remedy(
-                    "take that setting out of the engine's configuration (containers.conf, daemon.json), \
-                             or use --engine embedded",
-                ))
-            })
-        });
-        if let Err(error) = checked {
-            self.remove(&id)?;
-            return Err(error);
-        }
+        let found = self.identified(image)?;
+        self.looked_inside(&found)?;
+        let id = self.made(&found, spec)?;
         if let Ok(mut images) = self.images.lock() {
             images.insert(id.clone(), image.reference.clone());
         }
@@ -198,7 +220,8 @@ impl Engine for Docker {
     fn reap(&self) -> Result<usize> {
         let filters = HashMap::from([("label".to_owned(), vec![LABEL_BUILD.to_owned()])]);
         let options = ListContainersOptionsBuilder::default().all(true).filters(&filters).build();
-        let all = self.link.ask("list its containers", self.link.client.list_containers(Some(options)))?;
+        let list = || self.link.client.list_containers(Some(options.clone()));
+        let all = self.link.runtime.block_on(self.link.settled("list its containers", list))?;
         let mut removed = 0;
         for container in all {
             let kept = container.names.iter().flatten().any(|name| name.trim_start_matches('/').starts_with(KEPT));

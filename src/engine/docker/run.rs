@@ -116,8 +116,8 @@ async fn beat(docker: &Docker, id: &str) -> Result<ContainerState> {
 }
 
 async fn inspect(docker: &Docker, id: &str) -> Result<ContainerState> {
-    let call = docker.link.client.inspect_container(id, None::<InspectContainerOptions>);
-    let inspected = docker.link.asked("tell the container's state", call).await?;
+    let call = || docker.link.client.inspect_container(id, None::<InspectContainerOptions>);
+    let inspected = docker.link.settled("tell the container's state", call).await?;
     inspected.state.ok_or_else(|| docker.link.lost(RUN, "it tells no state of the container"))
 }
 
