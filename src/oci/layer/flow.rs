@@ -93,15 +93,24 @@ impl Flow {
         }
     }
 
-    /// The writer goes away.
-    pub(super) fn stop(&self) {
-        self.lock().stopped = true;
-        self.room.notify_all();
+    /// The writer goes away when this is dropped, by whatever way: the reading threads end.
+    pub(super) fn stopper(&self) -> Stopper<'_> {
+        Stopper(self)
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
         // Every change above is complete before the lock is let go, so a poisoned state is still a good one.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Stops the flow when dropped.
+pub(super) struct Stopper<'a>(&'a Flow);
+
+impl Drop for Stopper<'_> {
+    fn drop(&mut self) {
+        self.0.lock().stopped = true;
+        self.0.room.notify_all();
     }
 }
 
@@ -180,13 +189,13 @@ mod tests {
         let flow = Flow::new(2);
         std::thread::scope(|scope| {
             let waiting = scope.spawn(|| {
-                let filled = flow.send(1, Event::Chunk(vec![0; AHEAD])).is_ok();
-                (filled, flow.send(1, Event::Chunk(vec![0; 1])).is_ok())
+                let filled = flow.send(1, Event::Chunk(vec![0; AHEAD - 1000])).is_ok();
+                (filled, flow.send(1, Event::Chunk(vec![0; 1000])).is_ok())
             });
             while flow.lock().held == 0 {
                 std::thread::yield_now();
             }
-            flow.stop();
+            drop(flow.stopper());
             assert_eq!(waiting.join().unwrap(), (true, false));
         });
         assert!(flow.take().is_none());

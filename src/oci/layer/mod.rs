@@ -134,9 +134,8 @@ pub fn build(
             report.progress(TASK, done);
             cancel::check(cancel, TASK)
         };
-        let written = write(&mut assembler, recipe, &rules, &flow, packages.len(), &progress);
-        flow.stop();
-        written
+        let _stop = flow.stopper();
+        write(&mut assembler, recipe, &rules, &flow, packages.len(), &progress)
     });
     layer?;
     let entries = assembler.entries();
