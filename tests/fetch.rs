@@ -40,8 +40,8 @@ impl Bench {
     fn door_with(&self, change: impl FnOnce(&mut Settings)) -> Fetcher {
         let mut settings = Settings {
             backoff: Duration::from_millis(20),
-            idle: Duration::from_millis(500),
-            first_answer: Duration::from_millis(500),
+            idle: Duration::from_millis(2000),
+            first_answer: Duration::from_millis(2000),
             ..Settings::default()
         };
         change(&mut settings);
