@@ -1,7 +1,12 @@
 //! The command line as a user meets it: every kind of bad input gets its exit code, names its object and the remedy, and
 //! leaves the store clean.
 
-#![allow(clippy::unwrap_used, clippy::panic, clippy::disallowed_methods, reason = "a test says what went wrong by panicking")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::disallowed_methods,
+    reason = "a test says what went wrong by panicking"
+)]
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
@@ -52,7 +57,8 @@ impl Desk {
         }
         assert_eq!(told.matches("error: ").count(), 1, "an error is shown once:\n{told}");
         let blobs = self.0.path().join(".cache/snpforge/blobs");
-        let left = walkdir::WalkDir::new(blobs).into_iter().flatten().filter(|entry| entry.file_type().is_file()).count();
+        let left =
+            walkdir::WalkDir::new(blobs).into_iter().flatten().filter(|entry| entry.file_type().is_file()).count();
         assert_eq!(left, 0, "{arguments:?} left something in the store");
     }
 }

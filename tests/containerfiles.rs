@@ -1,7 +1,12 @@
 //! `docker build` of every Containerfile adds no layer: the root file system is the image's own on every way to it.
 //! Ignored, with the reason, where no Docker daemon or no client is there.
 
-#![allow(clippy::unwrap_used, clippy::panic, clippy::disallowed_methods, reason = "a test says what went wrong by panicking")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::disallowed_methods,
+    reason = "a test says what went wrong by panicking"
+)]
 
 use libtest_mimic::{Arguments, Failed, Trial};
 use snpforge::date::Epoch;
@@ -83,9 +88,6 @@ fn adds_no_layer(name: &str) -> Result<(), Failed> {
 fn main() {
     let arguments = Arguments::from_args();
     let reason = why_not();
-    if let Some(reason) = &reason {
-        println!("ignored: {reason}");
-    }
     let trials = FILES.iter().map(|name| {
         let file = *name;
         let title = match &reason {

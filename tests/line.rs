@@ -1,7 +1,12 @@
 //! The line with a recording engine: what a build may deliver, what is refused, and what is left behind. Only the engine
 //! is recorded; plan, store, collect and pack are the real ones.
 
-#![allow(clippy::unwrap_used, clippy::panic, clippy::disallowed_methods, reason = "a test says what went wrong by panicking")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::disallowed_methods,
+    reason = "a test says what went wrong by panicking"
+)]
 
 use snpforge::build::plan::{self, Documents, Plan};
 use snpforge::build::{self, Borders, Options, pack::Product};
@@ -112,7 +117,10 @@ impl Bench {
         let walk = walkdir::WalkDir::new(self.folder.path()).sort_by_file_name();
         let all = walk.into_iter().map(|entry| entry.unwrap()).filter(|entry| entry.file_type().is_file());
         let all = all.map(|entry| entry.path().strip_prefix(self.folder.path()).unwrap().display().to_string());
-        all.filter(|path| !path.starts_with("project/") && !path.starts_with("store/blobs/") && !path.starts_with("store/logs/")).collect()
+        all.filter(|path| {
+            !path.starts_with("project/") && !path.starts_with("store/blobs/") && !path.starts_with("store/logs/")
+        })
+        .collect()
     }
 }
 
@@ -125,7 +133,11 @@ fn good() -> Left {
 }
 
 fn run(code: i64, out: Left) -> Scripted {
-    Scripted { log: b"one\n@snpforge step 1/2 two\nlast words\n".to_vec(), outcome: Outcome { code, out_of_memory: None }, out }
+    Scripted {
+        log: b"one\n@snpforge step 1/2 two\nlast words\n".to_vec(),
+        outcome: Outcome { code, out_of_memory: None },
+        out,
+    }
 }
 
 #[test]
@@ -171,7 +183,7 @@ fn the_engine_is_asked_in_order_and_sees_the_contract() {
 fn hostile_output_is_refused_by_name_and_touches_nothing() {
     let huge = member("OVMF.fd", MemberKind::File, 10 << 30);
     let lying = member("OVMF.fd", MemberKind::File, 2);
-    let cases: Vec<(&str, (Member, Vec<u8>), &str)> = vec![
+    let cases = [
         ("absolute", (member("/etc/passwd", MemberKind::File, 1), b"x".to_vec()), "not an expected file"),
         ("parent", (member("../../escape", MemberKind::File, 1), b"x".to_vec()), "not an expected file"),
         ("device", (member("OVMF.fd", MemberKind::Other, 0), vec![]), "not a regular file"),

@@ -432,15 +432,11 @@ impl Git for Program {
         let wished: String = objects.iter().map(|object| format!("{object}\n")).collect();
         let asking = std::thread::spawn(move || ask.write_all(wished.as_bytes()));
         let mut answers = BufReader::with_capacity(256 * 1024, answers);
-        for index in 0..objects.len() {
+        for (index, object) in objects.iter().enumerate() {
             let mut head = String::new();
             answers.read_line(&mut head).map_err(failed)?;
             let size: u64 = head.trim().rsplit(' ').next().and_then(|size| size.parse().ok()).ok_or_else(|| {
-                Error::new(
-                    Kind::Io,
-                    format!("object {} of {url}", objects[index]),
-                    format!("git says `{}`", head.trim()),
-                )
+                Error::new(Kind::Io, format!("object {object} of {url}"), format!("git says `{}`", head.trim()))
             })?;
             let mut content = (&mut answers).take(size);
             take(index, &mut content)?;

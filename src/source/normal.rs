@@ -45,8 +45,9 @@ impl Tree {
 
     fn refuse(&self, path: &[u8], cause: &str) -> Error {
         let path = String::from_utf8_lossy(path).escape_debug().to_string();
-        Error::new(Kind::Document, format!("{} member {path}", self.name), cause)
-            .remedy("a source holds files, folders and links with names inside its own tree only; choose another source")
+        Error::new(Kind::Document, format!("{} member {path}", self.name), cause).remedy(
+            "a source holds files, folders and links with names inside its own tree only; choose another source",
+        )
     }
 
     fn failed(&self, error: impl std::fmt::Display) -> Error {
