@@ -1,7 +1,7 @@
 //! Walking below one folder by open descriptors, never through a symbolic link. It must work in trees that a hostile
 //! build made, so depth and number of entries are bounded.
 
-use rustix::fs::{AtFlags, CWD, Dir, FileType, Mode, OFlags, Stat, chmodat, mkdirat, openat, statat};
+use rustix::fs::{AtFlags, CWD, Dir, FileType, Mode, OFlags, Stat, chmodat, fchmod, mkdirat, openat, statat};
 use rustix::io::Errno;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -50,13 +50,17 @@ impl Walker {
         self.open.truncate(known);
         for part in &path[known..] {
             let at = self.open.last().map_or(self.root.as_fd(), |(_, folder)| folder.as_fd());
-            if make {
-                match mkdirat(at, *part, IMPLIED) {
-                    Ok(()) | Err(Errno::EXIST) => {}
+            let made = make
+                && match mkdirat(at, *part, IMPLIED) {
+                    Ok(()) => true,
+                    Err(Errno::EXIST) => false,
                     Err(error) => return Err(error.into()),
-                }
-            }
+                };
             let folder = self.enter(at, part)?;
+            if made {
+                // The umask does not count.
+                fchmod(&folder, IMPLIED)?;
+            }
             self.open.push((part.to_vec(), folder));
         }
         Ok(self.open.last().map_or(self.root.as_fd(), |(_, folder)| folder.as_fd()))

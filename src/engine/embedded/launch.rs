@@ -123,8 +123,13 @@ fn carry(
 
 /// The stages' messages: a failure counts more than the status that follows it.
 fn outcome(mut ours: UnixStream) -> Result<End> {
-    let mut text = String::new();
-    ours.read_to_string(&mut text).map_err(|error| lost("read the stages' messages", error))?;
+    let mut bytes = Vec::new();
+    match ours.read_to_end(&mut bytes) {
+        // A stage that ended without reading its job; what it said is there all the same.
+        Err(error) if error.kind() == io::ErrorKind::ConnectionReset => {}
+        other => other.map(drop).map_err(|error| lost("read the stages' messages", error))?,
+    }
+    let text = String::from_utf8_lossy(&bytes);
     let messages: Vec<Message> = text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
     let failure = messages.iter().find_map(|message| match message {
         Message::Failed(failure) => Some(End::Failed(failure.clone())),

@@ -17,10 +17,14 @@ pub(super) fn unshare(namespaces: UnshareFlags) -> io::Result<()> {
 /// Gives every signal its default action. What was ignored stays ignored over `exec`, and a shell cannot even trap it:
 /// under `nohup` or in the background of a script a build would behave differently.
 pub(super) fn default_signals() {
-    for signal in 1..=64 {
-        // SAFETY: SIG_DFL runs no code of this process, and no handler of Rust's runtime is needed any more, because the
-        // command is started next. SIGKILL and SIGSTOP are refused by the kernel, which changes nothing.
-        unsafe { libc::signal(signal, libc::SIG_DFL) };
+    // The kernel's `sigaction`, all zero: SIG_DFL, no flags, no restorer, empty mask. The C library's own function
+    // refuses the two signals it keeps for itself, which can be inherited as ignored too.
+    let action = [0_u64; 4];
+    for signal in 1..=64_i64 {
+        // SAFETY: the kernel reads one `sigaction` from `action`, which is as large on every machine. SIG_DFL runs no
+        // code of this process, and no handler of Rust's runtime is needed any more, because the command is started
+        // next. SIGKILL and SIGSTOP are refused, which changes nothing.
+        unsafe { libc::syscall(libc::SYS_rt_sigaction, signal, action.as_ptr(), 0_i64, 8_i64) };
     }
 }
 
