@@ -274,7 +274,7 @@ fn retry_after_is_kept_and_a_long_one_is_not_waited_for() {
     let (tomorrow, other) = (fixed(after("86400")), fixed(Reply::File(b"y".to_vec())));
     let start = Instant::now();
     bench.door().all(&[wanted(b"y", &[tomorrow.url("f"), other.url("f")])], &Cancel::new()).unwrap();
-    assert!(start.elapsed() < Duration::from_millis(900), "{:?}", start.elapsed());
+    assert!(start.elapsed() < Duration::from_millis(2900), "{:?}", start.elapsed());
 }
 
 #[test]
@@ -342,7 +342,7 @@ fn a_refused_connection_and_a_silent_host_are_given_up() {
     let error = door.all(&[wanted(b"y", &urls[..2])], &Cancel::new()).unwrap_err();
     assert_eq!(error.kind(), Kind::Unavailable);
     assert!(error.cause().contains("no connection"), "{error}");
-    assert!(error.cause().contains("does not answer within 0.5 s"), "{error}");
+    assert!(error.cause().contains("does not answer within 2 s"), "{error}");
     assert_eq!(silent.seen().len(), 1);
 }
 
