@@ -100,7 +100,7 @@ mod tests {
 
     #[test]
     fn the_order_of_deb_version() {
-        let rising = ["1~~", "1~~a", "1~", "1", "1a", "1+b1", "1-1", "1.2", "1.10", "2", "1:0.1", "2:0"];
+        let rising = ["1~~", "1~~a", "1~", "1", "1-1", "1a", "1+b1", "1.2", "1.10", "2", "1:0.1", "2:0"];
         for pair in rising.windows(2) {
             assert_eq!(compare(pair[0], pair[1]), Ordering::Less, "{pair:?}");
             assert_eq!(compare(pair[1], pair[0]), Ordering::Greater, "{pair:?}");
