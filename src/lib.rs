@@ -13,6 +13,7 @@ pub mod environment;
 pub mod error;
 pub mod fetch;
 pub mod lock;
+pub mod mirror;
 pub mod oci;
 pub mod release;
 pub mod report;

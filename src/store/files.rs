@@ -39,6 +39,29 @@ pub fn keep(file: tempfile::NamedTempFile, path: &Path, mode: u32) -> Result<()>
     Ok(())
 }
 
+/// Opens a file that grows in place over several runs: made when it is not there, never cut.
+///
+/// # Errors
+/// [`crate::error::Kind::Io`].
+pub fn grow(path: &Path) -> Result<fs::File> {
+    make_folder(path.parent().unwrap_or(Path::new(".")))?;
+    let opened = fs::OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path);
+    opened.map_err(|error| Error::io(path, "open", error))
+}
+
+/// Gives a file that grew in place its name and mode, after its bytes are on the disk.
+///
+/// # Errors
+/// [`crate::error::Kind::Io`].
+#[expect(clippy::disallowed_methods, reason = "the one place that renames: after the sync")]
+pub fn adopt(file: &fs::File, grown: &Path, path: &Path, mode: u32) -> Result<()> {
+    let failed = |error| Error::io(path, "write", error);
+    make_folder(path.parent().unwrap_or(Path::new(".")))?;
+    file.set_permissions(fs::Permissions::from_mode(mode)).map_err(failed)?;
+    file.sync_data().map_err(failed)?;
+    fs::rename(grown, path).map_err(failed)
+}
+
 /// Removes a file; one that is gone already is no error.
 ///
 /// # Errors

@@ -83,6 +83,14 @@ impl Store {
         Ok(BlobWriter { store: self.clone(), inner: HashWriter::new(BufWriter::with_capacity(256 * 1024, file)) })
     }
 
+    /// Takes over a download that grew at [`Store::partial`] and whose bytes were hashed while they came.
+    ///
+    /// # Errors
+    /// [`Kind::Io`] when it cannot be synced or renamed.
+    pub fn adopt(&self, file: &File, digest: &Digest) -> Result<()> {
+        files::adopt(file, &self.partial(digest), &self.path(digest), 0o444)
+    }
+
     /// Puts `bytes` in.
     ///
     /// # Errors
