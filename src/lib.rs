@@ -3,8 +3,10 @@
 
 pub mod cancel;
 pub mod component;
+pub mod compress;
 pub mod containerfile;
 pub mod date;
+pub mod deb;
 pub mod definition;
 pub mod digest;
 pub mod document;
