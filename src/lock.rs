@@ -102,7 +102,8 @@ pub enum Pin {
         archive: String,
         /// Source package name.
         package: String,
-        /// Its .dsc and the files that one names.
+        /// Its tarballs, as the archive's signed index names them. The .dsc is not among them: it only repeats the
+        /// index.
         files: Vec<FileLock>,
     },
     /// One commit of a git repository.
@@ -144,7 +145,7 @@ pub struct SourceLock {
     pub version: String,
     /// The source's own date: a commit's, else the newest member's.
     pub epoch: Epoch,
-    /// Digest of the normalised source tar; empty for an unpinned path.
+    /// Digest of the normalised source tar; that of no bytes for an unpinned path.
     pub digest: Digest,
     /// What it was pinned to.
     pub pin: Pin,

@@ -1,0 +1,74 @@
+//! Folders of this machine, for development. Nothing pins them, so they are packed as they are at that moment, and
+//! every run says so.
+
+use super::name::{check_link, clean, shown};
+use super::spool::{Content, Node, Spool};
+use super::{Made, Workshop};
+use crate::cancel::check;
+use crate::date::Epoch;
+use crate::digest::Digest;
+use crate::error::{Error, Kind, Result};
+use crate::lock::Pin;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+
+/// The time of every file of a local source: 1980-01-01, the first that zip knows and some tools insist on. Times of
+/// the files themselves would make a new build of every `touch`.
+const EPOCH: Epoch = Epoch(315_532_800);
+
+impl Workshop<'_> {
+    pub(super) fn resolve_path(&self, path: &str) -> Made {
+        let pin = Pin::Path { path: path.to_owned() };
+        Made { version: "local".into(), epoch: EPOCH, digest: Digest::of(b""), pin }
+    }
+
+    pub(super) fn pack_path(&self, folder: &str, path: &str) -> Result<Digest> {
+        let root = self.folder.join(path);
+        self.report
+            .warn(format!("{}: a folder of this machine is not pinned; nobody can rebuild this", root.display()));
+        let mut spool = Spool::new(self.store, &root.display().to_string())?;
+        if !root.is_dir() {
+            return Err(Error::new(Kind::Unavailable, root.display(), "is no folder")
+                .remedy("correct the `path` of the source, which is relative to the release file"));
+        }
+        // What git keeps for itself is no source.
+        let entries = walkdir::WalkDir::new(&root).min_depth(1).sort_by_file_name().into_iter();
+        for entry in entries.filter_entry(|entry| entry.file_name() != ".git") {
+            check(self.cancel, path)?;
+            let entry = entry.map_err(|error| walked(&root, error))?;
+            let inside = entry.path().strip_prefix(&root).unwrap_or(entry.path()).as_os_str().as_bytes();
+            let refuse = |cause: &str| Error::new(Kind::Document, entry.path().display(), cause);
+            let inside = clean(inside).map_err(refuse)?;
+            let found = node(entry.path())?;
+            if let Node::Link(target) = &found {
+                check_link(&inside, target).map_err(|cause| refuse(&format!("{cause}: `{}`", shown(target))))?;
+            }
+            spool.put(inside, found);
+        }
+        spool.write(folder, EPOCH, None)
+    }
+}
+
+fn node(path: &Path) -> Result<Node> {
+    let failed = |error| Error::io(path, "read", error);
+    let found = path.symlink_metadata().map_err(failed)?;
+    if found.is_dir() {
+        return Ok(Node::Folder);
+    }
+    if found.is_symlink() {
+        let target = std::fs::read_link(path).map_err(failed)?;
+        return Ok(Node::Link(target.as_os_str().as_bytes().to_vec()));
+    }
+    if !found.is_file() {
+        return Err(Error::new(Kind::Document, path.display(), "is a device, pipe or socket, which no source has")
+            .remedy("remove it from the folder"));
+    }
+    let executable = found.permissions().mode() & 0o100 != 0;
+    Ok(Node::File { content: Content::Outside { path: path.to_owned(), size: found.len() }, executable })
+}
+
+fn walked(root: &Path, error: walkdir::Error) -> Error {
+    let path = error.path().unwrap_or(root).to_owned();
+    Error::io(&path, "read", error.into())
+}
