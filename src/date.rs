@@ -40,6 +40,20 @@ impl Epoch {
         Ok(self.timestamp()?.strftime("%Y%m%dT%H%M%SZ").to_string())
     }
 
+    /// Reads what [`Epoch::compact`] writes.
+    ///
+    /// # Errors
+    /// [`Kind::Document`] when the text is no such time.
+    pub fn parse_compact(text: &str) -> Result<Self> {
+        let wrong = |cause: String| {
+            Error::new(Kind::Document, format!("time `{text}`"), cause).remedy("write it as 20250906T100233Z")
+        };
+        let civil =
+            jiff::civil::DateTime::strptime("%Y%m%dT%H%M%SZ", text).map_err(|error| wrong(error.to_string()))?;
+        let zoned = civil.to_zoned(jiff::tz::TimeZone::UTC).map_err(|error| wrong(error.to_string()))?;
+        u64::try_from(zoned.timestamp().as_second()).map(Epoch).map_err(|_| wrong("lies before 1970".into()))
+    }
+
     /// RFC 3339 in UTC (`2025-09-06T10:02:33Z`), as OCI configurations want it.
     ///
     /// # Errors
@@ -106,6 +120,7 @@ mod tests {
         let epoch = Epoch::parse_rfc2822("Sat, 06 Sep 2025 10:02:33 UTC").unwrap();
         assert_eq!(epoch, Epoch(1_757_152_953));
         assert_eq!(epoch.compact().unwrap(), "20250906T100233Z");
+        assert_eq!(Epoch::parse_compact("20250906T100233Z").unwrap(), epoch);
         assert_eq!(epoch.rfc3339().unwrap(), "2025-09-06T10:02:33Z");
         assert_eq!(epoch.day().unwrap().to_string(), "2025-09-06");
     }
@@ -113,6 +128,7 @@ mod tests {
     #[test]
     fn what_is_no_date_is_named() {
         assert!(Epoch::parse_rfc2822("yesterday").unwrap_err().to_string().contains("`yesterday`"));
+        assert!(Epoch::parse_compact("2025-09-06").unwrap_err().to_string().contains("`2025-09-06`"));
         assert!(Epoch(u64::MAX).day().is_err());
         assert!("2026-13-01".parse::<Day>().is_err());
     }

@@ -145,8 +145,9 @@ pub struct SourceLock {
     pub version: String,
     /// The source's own date: a commit's, else the newest member's.
     pub epoch: Epoch,
-    /// Digest of the normalised source tar; that of no bytes for an unpinned path.
-    pub digest: Digest,
+    /// Digest of the normalised source tar; none for an unpinned path.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub digest: Option<Digest>,
     /// What it was pinned to.
     pub pin: Pin,
 }

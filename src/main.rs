@@ -1,5 +1,78 @@
-//! The thin binary: reads the environment and the clock once, hands them to the library, turns errors into exit codes.
+//! The thin binary: reads the environment, the clock and the working folder once, hands them to the commands, and turns
+//! an error into one message and an exit code.
 
-fn main() -> std::process::ExitCode {
-    std::process::ExitCode::SUCCESS
+mod cli;
+mod commands;
+mod terminal;
+
+use clap::Parser;
+use cli::Cli;
+use commands::session::Session;
+use snpforge::cancel::Cancel;
+use snpforge::date::Epoch;
+use snpforge::engine::embedded;
+use snpforge::environment::Environment;
+use snpforge::error::{Error, Kind, Result};
+use std::process::ExitCode;
+use std::sync::Arc;
+
+fn main() -> ExitCode {
+    // The sandbox runs this program again as its first stages; those must stay single-threaded.
+    if let Some(code) = embedded::stage(std::env::args_os()) {
+        return code;
+    }
+    let cli = Cli::parse();
+    match run(&cli) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            terminal::error(&error);
+            ExitCode::from(error.kind().exit_code())
+        }
+    }
+}
+
+fn run(cli: &Cli) -> Result<()> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .map_err(|error| Error::new(Kind::Io, "tokio runtime", error))?;
+    let session = session(cli, &runtime)?;
+    runtime.spawn(stop_on_signal(session.cancel.clone()));
+    commands::run(&cli.command, &session)
+}
+
+#[expect(clippy::disallowed_methods, reason = "the one place that reads environment, clock and working folder")]
+fn session(cli: &Cli, runtime: &tokio::runtime::Runtime) -> Result<Session> {
+    let environment: Environment = std::env::vars_os()
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+        .collect();
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(0, |since| since.as_secs());
+    let folder = std::env::current_dir().map_err(|error| Error::new(Kind::Io, "working folder", error))?;
+    let dumb = environment.get("TERM") == Some("dumb");
+    Ok(Session {
+        now: Epoch(now),
+        folder,
+        project: cli.common.project.clone(),
+        report: Arc::from(terminal::report(cli.common.progress, dumb)),
+        cancel: Cancel::new(),
+        runtime: runtime.handle().clone(),
+        environment,
+    })
+}
+
+/// The first Ctrl-C or SIGTERM stops the work and cleans up; a second one ends the process at once.
+async fn stop_on_signal(cancel: Cancel) {
+    use tokio::signal::unix::{SignalKind, signal};
+    let Ok(mut terminate) = signal(SignalKind::terminate()) else { return };
+    for first in [true, false] {
+        tokio::select! {
+            _ = tokio::signal::ctrl_c() => {}
+            _ = terminate.recv() => {}
+        }
+        if !first {
+            std::process::exit(i32::from(Kind::Interrupted.exit_code()));
+        }
+        cancel.cancel();
+    }
 }

@@ -45,8 +45,8 @@ pub enum Event {
     Progress {
         /// The task.
         task: String,
-        /// How much is done by now, of `total`.
-        done: u64,
+        /// How much is done by now, of `total`, if this changed.
+        done: Option<u64>,
         /// The total, when it changed or became known.
         total: Option<u64>,
         /// What it does now, in a few words.
@@ -97,7 +97,7 @@ impl dyn Report + '_ {
 
     /// A task got on.
     pub fn progress(&self, task: &str, done: u64) {
-        self.event(Event::Progress { task: task.into(), done, total: None, text: None });
+        self.event(Event::Progress { task: task.into(), done: Some(done), total: None, text: None });
     }
 
     /// A task ended well.

@@ -40,8 +40,8 @@ impl Bench {
     fn door_with(&self, change: impl FnOnce(&mut Settings)) -> Fetcher {
         let mut settings = Settings {
             backoff: Duration::from_millis(20),
-            idle: Duration::from_millis(500),
-            first_answer: Duration::from_millis(500),
+            idle: Duration::from_millis(2000),
+            first_answer: Duration::from_millis(2000),
             ..Settings::default()
         };
         change(&mut settings);
@@ -166,7 +166,7 @@ fn a_stall_is_cut_and_resumed() {
     let bench = Bench::new();
     let start = Instant::now();
     bench.door().all(&[wanted(&bytes, &[server.url("f")])], &Cancel::new()).unwrap();
-    assert!(start.elapsed() >= Duration::from_millis(500));
+    assert!(start.elapsed() >= Duration::from_millis(2000));
     assert_eq!(server.seen()[1].range_start(), Some(20_000));
 }
 
@@ -274,7 +274,7 @@ fn retry_after_is_kept_and_a_long_one_is_not_waited_for() {
     let (tomorrow, other) = (fixed(after("86400")), fixed(Reply::File(b"y".to_vec())));
     let start = Instant::now();
     bench.door().all(&[wanted(b"y", &[tomorrow.url("f"), other.url("f")])], &Cancel::new()).unwrap();
-    assert!(start.elapsed() < Duration::from_millis(900), "{:?}", start.elapsed());
+    assert!(start.elapsed() < Duration::from_millis(2900), "{:?}", start.elapsed());
 }
 
 #[test]
@@ -342,8 +342,9 @@ fn a_refused_connection_and_a_silent_host_are_given_up() {
     let error = door.all(&[wanted(b"y", &urls[..2])], &Cancel::new()).unwrap_err();
     assert_eq!(error.kind(), Kind::Unavailable);
     assert!(error.cause().contains("no connection"), "{error}");
-    assert!(error.cause().contains("does not answer within 0.5 s"), "{error}");
-    assert_eq!(silent.seen().len(), 1);
+    assert!(error.cause().contains("does not answer within 2 s"), "{error}");
+    // Beside the knock of the first batch.
+    assert_eq!(silent.seen().iter().filter(|request| request.method == "GET").count(), 1);
 }
 
 #[test]

@@ -8,8 +8,8 @@ const FLOORS: &[&[&str]] = &[
     &["cancel", "component", "date", "digest", "environment", "error", "report"],
     &["containerfile", "definition", "document", "lock", "manifest", "release"],
     &["compress", "deb", "firmware", "oci", "tarball"],
-    &["archive", "engine", "fetch", "mirror", "source", "store", "tree"],
-    &["build", "resolve"],
+    &["archive", "engine", "fetch", "mirror", "project", "source", "store", "tree"],
+    &["build"],
     &["cli", "commands", "main", "terminal"],
 ];
 

@@ -2,11 +2,19 @@
 //! The engine knows nothing of components, sources or products: it loads a root file system, takes files in,
 //! runs one command and hands files out.
 
+pub mod choose;
+pub mod discover;
+pub mod docker;
+pub mod embedded;
+pub mod inside;
+pub mod owner;
+pub mod recorder;
+
 use crate::cancel::Cancel;
 use crate::digest::Digest;
 use crate::error::Result;
 use crate::oci::Image;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::io::{Read, Write};
 
@@ -36,18 +44,15 @@ pub mod contract {
     pub const NPROC: (u64, u64) = (4096, 4096);
     /// Limit of processes in the container.
     pub const PIDS: u64 = 4096;
+    /// Where programs are looked for.
+    pub const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
     /// Variables every build sees; a Containerfile's ENV and the component's parameters come on top.
-    pub const ENVIRONMENT: [(&str, &str); 5] = [
-        ("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"),
-        ("HOME", BUILD),
-        ("HOSTNAME", HOSTNAME),
-        ("TERM", "dumb"),
-        ("container", "oci"),
-    ];
+    pub const ENVIRONMENT: [(&str, &str); 5] =
+        [("PATH", PATH), ("HOME", BUILD), ("HOSTNAME", HOSTNAME), ("TERM", "dumb"), ("container", "oci")];
 }
 
 /// Who an engine is, for people and for the run record; never part of a product.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Info {
     /// `docker`, `podman` or `embedded`.
     pub name: String,
@@ -75,6 +80,11 @@ pub struct Spec {
     /// Memory limit in bytes, where the engine can keep one.
     pub memory: Option<u64>,
 }
+
+/// Label that every container carries: what it is for.
+pub const LABEL_BUILD: &str = "io.snpforge.build";
+/// Label that every container carries: the process that made it, see [`owner`].
+pub const LABEL_OWNER: &str = "io.snpforge.owner";
 
 /// A created container, by the engine's own id.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -138,6 +148,8 @@ pub trait Engine: Send + Sync {
     fn download(&self, id: &ContainerId, take: &mut Take<'_>, cancel: &Cancel) -> Result<()>;
     /// Removes the container and everything it wrote. Removing what is gone already is no error.
     fn remove(&self, id: &ContainerId) -> Result<()>;
+    /// Marks the container as kept by the user's wish: a later `reap` leaves it alone. Only after `run`.
+    fn keep(&self, id: &ContainerId) -> Result<()>;
     /// Removes what runs that no longer live have left; how many containers that were.
     fn reap(&self) -> Result<usize>;
     /// How a person enters a kept container: a command line.

@@ -1,6 +1,10 @@
 //! OCI images as bytes: the layer from packages, configuration and manifest as canonical JSON, and one tar that is
 //! OCI image layout and docker archive at once. Knows no engine and no registry.
 
+pub mod image;
+pub mod layer;
+pub mod layout;
+
 use crate::digest::Digest;
 use std::path::PathBuf;
 

@@ -1,16 +1,18 @@
 //! Debian source packages (dpkg-source(1), formats 3.0): the upstream tarball without its top folder, component tarballs
 //! in folders of their own, the packaging in `debian/`. Patches are not applied: recipes do that.
+//!
+//! The signed index names every file with its digest, so the .dsc adds nothing and is not asked for: mirrors were seen
+//! that had lost it while the tarballs stood.
 
 use super::members::{self, Members};
 use super::spool::Spool;
-use super::{DebianPackage, Made, Workshop, settle};
-use crate::date::Epoch;
-use crate::digest::Digest;
+use super::{Made, Promised, Resolved, Workshop, settle};
+use crate::archive::SourcePackage;
 use crate::error::{Error, Kind, Result};
 use crate::fetch::Wanted;
 use crate::lock::{FileLock, Pin};
 
-/// What one file of a source package is.
+/// What one file of a source package is, by its name.
 #[derive(Debug, PartialEq, Eq)]
 enum Part<'a> {
     /// `NAME_VERSION.orig.tar.*`
@@ -81,20 +83,14 @@ fn parts<'a>(package: &str, files: &'a [FileLock]) -> Result<Vec<(Part<'a>, &'a 
 }
 
 impl Workshop<'_> {
-    pub(super) fn resolve_debian(
-        &self,
-        folder: &str,
-        archive: &str,
-        package: &str,
-        found: DebianPackage,
-    ) -> Result<Made> {
+    pub(super) fn resolve_debian(&self, folder: &str, archive: &str, found: &SourcePackage) -> Result<Resolved> {
+        let package = &found.name;
         let mut files: Vec<FileLock> =
             parts(package, &found.files)?.into_iter().map(|(_, file)| file.clone()).collect();
         files.sort();
         let pin = Pin::Debian { archive: archive.into(), package: package.into(), files: files.clone() };
-        let (epoch, digest) =
-            self.remembered(folder, &pin, || self.make_debian(folder, archive, package, &files, None))?;
-        Ok(Made { version: found.version, epoch, digest, pin })
+        let made = self.remembered(folder, &pin, || self.make_debian(folder, archive, package, &files, None))?;
+        Ok(Resolved { version: found.version.clone(), epoch: made.epoch, digest: Some(made.digest), pin })
     }
 
     pub(super) fn make_debian(
@@ -103,11 +99,11 @@ impl Workshop<'_> {
         archive: &str,
         package: &str,
         files: &[FileLock],
-        promised: Option<(&Digest, Epoch)>,
-    ) -> Result<(Epoch, Digest)> {
+        promised: Option<Promised>,
+    ) -> Result<Made> {
         let name = format!("source package {package}");
         let parts = parts(package, files)?;
-        self.fetch.all(&self.wanted(archive, &parts), self.cancel)?;
+        self.fetch.all(&self.wanted(archive, &parts)?, self.cancel)?;
         let mut spool = Spool::new(self.store, &name)?;
         let mut newest = 0;
         for (part, file) in &parts {
@@ -116,19 +112,24 @@ impl Workshop<'_> {
             unpack(part, &file.path, read, &mut spool)?;
         }
         let epoch = settle(&name, newest, promised)?;
-        let digest = spool.write(folder, epoch, promised.map(|(digest, _)| digest))?;
-        Ok((epoch, digest))
+        spool.write(folder, epoch, promised)
     }
 
-    fn wanted(&self, archive: &str, parts: &[(Part<'_>, &FileLock)]) -> Vec<Wanted> {
-        let bases = self.bases.get(archive).map(Vec::as_slice).unwrap_or_default();
-        let wanted = parts.iter().map(|(_, file)| Wanted {
+    /// The files that the store does not have; with all of them there, nobody asks where the archive is.
+    fn wanted(&self, archive: &str, parts: &[(Part<'_>, &FileLock)]) -> Result<Vec<Wanted>> {
+        let missing: Vec<&FileLock> =
+            parts.iter().map(|(_, file)| *file).filter(|file| !self.store.contains(&file.sha256)).collect();
+        if missing.is_empty() {
+            return Ok(Vec::new());
+        }
+        let bases = (self.bases)(archive, None)?;
+        let wanted = missing.iter().map(|file| Wanted {
             name: file.path.rsplit('/').next().unwrap_or(&file.path).to_owned(),
             urls: bases.iter().map(|base| format!("{base}/{}", file.path)).collect(),
             sha256: file.sha256,
             size: Some(file.size),
         });
-        wanted.collect()
+        Ok(wanted.collect())
     }
 }
 
@@ -158,6 +159,7 @@ fn unpack(part: &Part<'_>, path: &str, read: Members, spool: &mut Spool) -> Resu
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::digest::Digest;
 
     fn files(names: &[&str]) -> Vec<FileLock> {
         let lock = |name: &&str| FileLock { path: format!("pool/{name}"), size: 1, sha256: Digest::of(b"x") };

@@ -14,6 +14,7 @@ mod tarball;
 
 pub use git::Git;
 
+use crate::archive::SourcePackage;
 use crate::cancel::Cancel;
 use crate::component::Component;
 use crate::date::Epoch;
@@ -21,26 +22,15 @@ use crate::digest::Digest;
 use crate::document;
 use crate::error::{Error, Kind, Result};
 use crate::fetch::Fetch;
-use crate::lock::{FORMAT, FileLock, Pin, SourceLock};
+use crate::lock::{FORMAT, Pin, SourceLock};
 use crate::release::Source;
 use crate::report::Report;
 use crate::store::Store;
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
 use std::path::Path;
 
-/// A Debian source package as an archive's signed index names it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct DebianPackage {
-    /// Full version.
-    pub version: String,
-    /// Its files, by path below the archive's base URL. A .dsc among them is not needed and left out of the lock: it
-    /// only repeats what the signed index says, and mirrors were seen that had lost just it.
-    pub files: Vec<FileLock>,
-}
-
-/// Finds a source package: archive name, package, exact version where one is wished.
-pub type FindDebian<'a> = dyn Fn(&str, &str, Option<&str>) -> Result<DebianPackage> + 'a;
+/// Base URLs for files of an archive of the release known by digest, by its name and the date of its state.
+pub type BasesOf<'a> = dyn Fn(&str, Option<Epoch>) -> Result<Vec<String>> + 'a;
 
 /// All that is needed to make source tars.
 pub struct Workshop<'a> {
@@ -50,53 +40,64 @@ pub struct Workshop<'a> {
     pub fetch: &'a dyn Fetch,
     /// The door for git.
     pub git: &'a dyn Git,
-    /// Base URLs for files known by digest, by archive name.
-    pub bases: BTreeMap<String, Vec<String>>,
-    /// The folder of the release file, which local paths are relative to.
-    pub folder: &'a Path,
+    /// Base URLs of archives.
+    pub bases: &'a BasesOf<'a>,
+    /// The folder that local paths start from.
+    pub root: &'a Path,
     /// Who listens.
     pub report: &'a dyn Report,
     /// The wish to stop.
     pub cancel: &'a Cancel,
 }
 
-/// A source while it is made.
-struct Made {
+/// A source that was resolved, with its tar made if it is pinned.
+struct Resolved {
     version: String,
     epoch: Epoch,
-    digest: Digest,
+    digest: Option<Digest>,
     pin: Pin,
 }
 
-/// What the store remembers of a pin that was normalised before.
-#[derive(Serialize, Deserialize)]
-struct Remembered {
+/// What a tar must turn out to be.
+#[derive(Clone, Copy)]
+struct Promised {
+    epoch: Epoch,
+    digest: Digest,
+}
+
+/// A tar that was made. The store remembers it by pin.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct Made {
+    /// A commit's date, else the newest member's.
     epoch: Epoch,
     digest: Digest,
 }
 
 impl Workshop<'_> {
-    /// Pins a source as it is now, and makes its tar. `debian` is asked for Debian source packages.
+    /// Pins a source as it is now, and makes its tar. `debian` is the index's entry for a source that comes from an
+    /// archive.
     ///
     /// # Errors
-    /// As the doors for what cannot be had, [`Kind::Document`] for a source that cannot be understood, [`Kind::Io`].
+    /// As the doors for what cannot be had, [`Kind::Document`] for a source that cannot be understood or holds what no
+    /// source may hold, [`Kind::Io`].
     pub fn resolve(
         &self,
         component: Component,
         folder: &str,
         source: &Source,
-        debian: &FindDebian<'_>,
+        debian: Option<&SourcePackage>,
     ) -> Result<SourceLock> {
-        let made = match source {
-            Source::Debian { archive, package, version } => {
-                let found = debian(archive, package, version.as_deref())?;
-                self.resolve_debian(folder, archive, package, found)?
+        let resolved = match source {
+            Source::Debian { archive, package, .. } => {
+                let found =
+                    debian.ok_or_else(|| Error::new(Kind::Resolve, package, "is not in the archive's index"))?;
+                self.resolve_debian(folder, archive, found)?
             }
             Source::Git { url, rev, without_submodules } => self.resolve_git(folder, url, rev, without_submodules)?,
             Source::Tarball { urls, sha256, version } => self.resolve_tarball(folder, urls, sha256, version)?,
             Source::Path(path) => self.resolve_path(path),
         };
-        let Made { version, epoch, digest, pin } = made;
+        let Resolved { version, epoch, digest, pin } = resolved;
         Ok(SourceLock { component, folder: folder.to_owned(), version, epoch, digest, pin })
     }
 
@@ -106,47 +107,41 @@ impl Workshop<'_> {
     /// # Errors
     /// As the doors for what cannot be had; [`Kind::Trust`] when the tar is not what the lock says.
     pub fn obtain(&self, lock: &SourceLock) -> Result<Digest> {
-        if let Pin::Path { path } = &lock.pin {
-            return self.pack_path(&lock.folder, path);
+        let promised = lock.digest.map(|digest| Promised { epoch: lock.epoch, digest });
+        if let Some(promised) = promised.filter(|promised| self.store.contains(&promised.digest)) {
+            return Ok(promised.digest);
         }
-        if self.store.contains(&lock.digest) {
-            return Ok(lock.digest);
-        }
-        let promised = Some((&lock.digest, lock.epoch));
-        let (_, digest) = match &lock.pin {
-            Pin::Debian { archive, package, files } => {
-                self.make_debian(&lock.folder, archive, package, files, promised)?
+        let folder = &lock.folder;
+        match &lock.pin {
+            Pin::Debian { archive, package, files } => self.make_debian(folder, archive, package, files, promised),
+            Pin::Tarball { urls, sha256 } => self.make_tarball(folder, urls, sha256, promised),
+            Pin::Git { url, reference, commit, tree, submodules } => {
+                let pinned = git::Pinned { url, reference: reference.as_deref(), commit, tree, submodules };
+                self.make_git(folder, &pinned, promised)
             }
-            Pin::Tarball { urls, sha256 } => self.make_tarball(&lock.folder, urls, sha256, promised)?,
-            Pin::Git { .. } => self.obtain_git(lock)?,
-            Pin::Path { path } => (lock.epoch, self.pack_path(&lock.folder, path)?),
-        };
-        Ok(digest)
+            Pin::Path { path } => self.pack_path(folder, path),
+        }
+        .map(|made| made.digest)
     }
 
     /// What the store knows of `pin` in `folder`, or else what `make` gives, which it then knows.
-    fn remembered(
-        &self,
-        folder: &str,
-        pin: &Pin,
-        make: impl FnOnce() -> Result<(Epoch, Digest)>,
-    ) -> Result<(Epoch, Digest)> {
+    fn remembered(&self, folder: &str, pin: &Pin, make: impl FnOnce() -> Result<Made>) -> Result<Made> {
         let key = document::identity(&("source", FORMAT, folder, pin))?;
-        let old: Option<Remembered> = self.store.action(&key)?.and_then(|bytes| serde_json::from_slice(&bytes).ok());
+        let old: Option<Made> = self.store.action(&key)?.and_then(|bytes| serde_json::from_slice(&bytes).ok());
         if let Some(old) = old.filter(|old| self.store.contains(&old.digest)) {
-            return Ok((old.epoch, old.digest));
+            return Ok(old);
         }
-        let (epoch, digest) = make()?;
-        self.store.put_action(&key, &document::canonical(&Remembered { epoch, digest })?)?;
-        Ok((epoch, digest))
+        let made = make()?;
+        self.store.put_action(&key, &document::canonical(&made)?)?;
+        Ok(made)
     }
 }
 
 /// The time of a tar: the lock's where there is one, which the newest member must not contradict.
-fn settle(name: &str, newest: u64, promised: Option<(&Digest, Epoch)>) -> Result<Epoch> {
+fn settle(name: &str, newest: u64, promised: Option<Promised>) -> Result<Epoch> {
     match promised {
-        Some((_, epoch)) if epoch.0 != newest => {
-            let cause = format!("its newest member is of {newest}, the lock says {epoch}");
+        Some(promised) if promised.epoch.0 != newest => {
+            let cause = format!("its newest member is of {newest}, the lock says {}", promised.epoch);
             Err(Error::new(Kind::Trust, name, cause).remedy("renew the lock with `snpforge lock --update`"))
         }
         _ => Ok(Epoch(newest)),

@@ -3,10 +3,9 @@
 
 use super::name::{check_link, clean, shown};
 use super::spool::{Content, Node, Spool};
-use super::{Made, Workshop};
+use super::{Made, Resolved, Workshop};
 use crate::cancel::check;
 use crate::date::Epoch;
-use crate::digest::Digest;
 use crate::error::{Error, Kind, Result};
 use crate::lock::Pin;
 use std::os::unix::ffi::OsStrExt;
@@ -18,19 +17,18 @@ use std::path::Path;
 const EPOCH: Epoch = Epoch(315_532_800);
 
 impl Workshop<'_> {
-    pub(super) fn resolve_path(&self, path: &str) -> Made {
+    pub(super) fn resolve_path(&self, path: &str) -> Resolved {
         let pin = Pin::Path { path: path.to_owned() };
-        Made { version: "local".into(), epoch: EPOCH, digest: Digest::of(b""), pin }
+        Resolved { version: "unpinned".into(), epoch: EPOCH, digest: None, pin }
     }
 
-    pub(super) fn pack_path(&self, folder: &str, path: &str) -> Result<Digest> {
-        let root = self.folder.join(path);
-        self.report
-            .warn(format!("{}: a folder of this machine is not pinned; nobody can rebuild this", root.display()));
+    pub(super) fn pack_path(&self, folder: &str, path: &str) -> Result<Made> {
+        let root = self.root.join(path);
+        self.report.warn(format!("source `{folder}` is the folder {}: NOT PINNED", root.display()));
         let mut spool = Spool::new(self.store, &root.display().to_string())?;
         if !root.is_dir() {
             return Err(Error::new(Kind::Unavailable, root.display(), "is no folder")
-                .remedy("correct the `path` of the source, which is relative to the release file"));
+                .remedy("correct the `path` of the source, which starts from the project's folder"));
         }
         // What git keeps for itself is no source.
         let entries = walkdir::WalkDir::new(&root).min_depth(1).sort_by_file_name().into_iter();

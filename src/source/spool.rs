@@ -5,6 +5,7 @@
 //! bytes of the whole path (without the slash at a folder's end), modes 0755 for folders and what its owner may
 //! execute, 0644 for other files, owner 0, one time for everything, symbolic links as they are, hard links as copies.
 
+use super::{Made, Promised};
 use crate::date::Epoch;
 use crate::digest::Digest;
 use crate::error::{Error, Kind, Result};
@@ -83,7 +84,8 @@ impl Spool {
     /// # Errors
     /// [`Kind::Document`] when the tree is empty or an entry lies below something that is no folder, [`Kind::Trust`]
     /// when the digest is another, [`Kind::Io`] when this machine fails.
-    pub(super) fn write(mut self, folder: &str, epoch: Epoch, promised: Option<&Digest>) -> Result<Digest> {
+    pub(super) fn write(mut self, folder: &str, epoch: Epoch, promised: Option<Promised>) -> Result<Made> {
+        let promised = promised.map(|promised| promised.digest);
         if self.nodes.is_empty() {
             return Err(Error::new(Kind::Document, &self.name, "has no files in it"));
         }
@@ -105,10 +107,10 @@ impl Spool {
             }
         }
         let blob = tar.finish().map_err(spooled)?;
-        match blob.commit(promised) {
-            Ok((digest, _)) => Ok(digest),
-            Err(error) if error.kind() == Kind::Trust => Err(changed(&self.name, promised, error)),
-            Err(error) => Err(error),
+        match (blob.commit(promised.as_ref()), promised) {
+            (Ok((digest, _)), _) => Ok(Made { epoch, digest }),
+            (Err(error), Some(promised)) if error.kind() == Kind::Trust => Err(changed(&self.name, &promised, error)),
+            (Err(error), _) => Err(error),
         }
     }
 
@@ -154,12 +156,14 @@ fn file<W: Write>(
     }
 }
 
-fn changed(name: &str, promised: Option<&Digest>, error: Error) -> Error {
-    let wanted = promised.map(Digest::to_string).unwrap_or_default();
+fn changed(name: &str, promised: &Digest, error: Error) -> Error {
     let format = crate::lock::FORMAT;
-    let cause = format!("its normal form (format {format}) should have sha256 {wanted}, but {}", error.cause());
+    let cause = format!("its normal form (format {format}) should have sha256 {promised}, but {}", error.cause());
     Error::new(Kind::Trust, name, cause)
-        .remedy("the lock is damaged or was written by an snpforge that normalises differently: compare with `snpforge lock --check`, renew with `snpforge lock --update`")
+        .remedy(
+            "if the lock was written by another snpforge version, run `snpforge lock --update`; else please report it",
+        )
+        .because(error)
 }
 
 /// The contents from an offset on, read without moving the file's own position.

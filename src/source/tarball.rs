@@ -2,8 +2,7 @@
 
 use super::members;
 use super::spool::Spool;
-use super::{Made, Workshop, settle};
-use crate::date::Epoch;
+use super::{Made, Promised, Resolved, Workshop, settle};
 use crate::digest::Digest;
 use crate::error::Result;
 use crate::fetch::Wanted;
@@ -16,10 +15,10 @@ impl Workshop<'_> {
         urls: &[String],
         sha256: &Digest,
         version: &str,
-    ) -> Result<Made> {
+    ) -> Result<Resolved> {
         let pin = Pin::Tarball { urls: urls.to_vec(), sha256: *sha256 };
-        let (epoch, digest) = self.remembered(folder, &pin, || self.make_tarball(folder, urls, sha256, None))?;
-        Ok(Made { version: version.to_owned(), epoch, digest, pin })
+        let made = self.remembered(folder, &pin, || self.make_tarball(folder, urls, sha256, None))?;
+        Ok(Resolved { version: version.to_owned(), epoch: made.epoch, digest: Some(made.digest), pin })
     }
 
     pub(super) fn make_tarball(
@@ -27,8 +26,8 @@ impl Workshop<'_> {
         folder: &str,
         urls: &[String],
         sha256: &Digest,
-        promised: Option<(&Digest, Epoch)>,
-    ) -> Result<(Epoch, Digest)> {
+        promised: Option<Promised>,
+    ) -> Result<Made> {
         let name = urls.first().and_then(|url| url.rsplit('/').next()).unwrap_or(folder).to_owned();
         let wanted = Wanted { name: name.clone(), urls: urls.to_vec(), sha256: *sha256, size: None };
         self.fetch.all(&[wanted], self.cancel)?;
@@ -37,7 +36,6 @@ impl Workshop<'_> {
         let newest = read.newest;
         spool.graft(b"", read.without_top().check_links(&name)?.nodes);
         let epoch = settle(&name, newest, promised)?;
-        let digest = spool.write(folder, epoch, promised.map(|(digest, _)| digest))?;
-        Ok((epoch, digest))
+        spool.write(folder, epoch, promised)
     }
 }

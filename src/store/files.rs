@@ -1,5 +1,7 @@
 //! The one place that writes files of this machine: whole or not at all, synced, renamed last.
 
+#![expect(clippy::disallowed_methods, reason = "the one place that writes files")]
+
 use crate::error::{Error, Result};
 use std::fs;
 use std::io::Write;
@@ -39,6 +41,82 @@ pub fn keep(file: tempfile::NamedTempFile, path: &Path, mode: u32) -> Result<()>
     Ok(())
 }
 
+/// Copies a file to a new name with mode 0644, whole or not at all.
+///
+/// # Errors
+/// [`crate::error::Kind::Io`].
+pub fn copy_whole(from: &Path, to: &Path) -> Result<()> {
+    let folder = to.parent().unwrap_or(Path::new("."));
+    make_folder(folder)?;
+    let mut file = tempfile::NamedTempFile::new_in(folder).map_err(|error| Error::io(folder, "write in", error))?;
+    let mut source = fs::File::open(from).map_err(|error| Error::io(from, "open", error))?;
+    std::io::copy(&mut source, &mut file).map_err(|error| Error::io(to, "write", error))?;
+    keep(file, to, 0o644)
+}
+
+/// A file of unknown length that gets its name when it is complete.
+pub struct Whole {
+    file: std::io::BufWriter<tempfile::NamedTempFile>,
+    path: std::path::PathBuf,
+}
+
+impl Whole {
+    /// Starts the file beside its later name.
+    ///
+    /// # Errors
+    /// [`crate::error::Kind::Io`].
+    pub fn create(path: &Path) -> Result<Self> {
+        let folder = path.parent().unwrap_or(Path::new("."));
+        make_folder(folder)?;
+        let file = tempfile::NamedTempFile::new_in(folder).map_err(|error| Error::io(folder, "write in", error))?;
+        Ok(Whole { file: std::io::BufWriter::with_capacity(256 * 1024, file), path: path.to_owned() })
+    }
+
+    /// Gives it its name, with mode 0644.
+    ///
+    /// # Errors
+    /// [`crate::error::Kind::Io`].
+    pub fn keep(self) -> Result<()> {
+        let file = self.file.into_inner().map_err(|error| Error::io(&self.path, "write", error.into_error()))?;
+        keep(file, &self.path, 0o644)
+    }
+}
+
+impl Write for Whole {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.file.write(bytes)
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        self.file.flush()
+    }
+}
+
+/// A file that grows while something runs, such as a log: visible from the start, unlike everything else here.
+pub struct Appending(std::io::BufWriter<fs::File>);
+
+impl Appending {
+    /// Creates the file, empty, and its folder.
+    ///
+    /// # Errors
+    /// [`crate::error::Kind::Io`].
+    pub fn create(path: &Path) -> Result<Self> {
+        make_folder(path.parent().unwrap_or(Path::new(".")))?;
+        let file = fs::File::create(path).map_err(|error| Error::io(path, "write", error))?;
+        Ok(Appending(std::io::BufWriter::new(file)))
+    }
+}
+
+impl Write for Appending {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.write(bytes)
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        self.0.flush()
+    }
+}
+
 /// Opens a file that grows in place over several runs: made when it is not there, never cut.
 ///
 /// # Errors
@@ -53,7 +131,6 @@ pub fn grow(path: &Path) -> Result<fs::File> {
 ///
 /// # Errors
 /// [`crate::error::Kind::Io`].
-#[expect(clippy::disallowed_methods, reason = "the one place that renames: after the sync")]
 pub fn adopt(file: &fs::File, grown: &Path, path: &Path, mode: u32) -> Result<()> {
     let failed = |error| Error::io(path, "write", error);
     make_folder(path.parent().unwrap_or(Path::new(".")))?;

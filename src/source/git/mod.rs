@@ -5,6 +5,7 @@
 //! packed is what the commit's hash stands for.
 
 mod address;
+mod objects;
 mod program;
 mod repository;
 mod submodule;
@@ -13,12 +14,11 @@ pub use repository::Program;
 
 use super::name::{check_link, clean, shown};
 use super::spool::{Node, Spool};
-use super::{Made, Workshop};
+use super::{Made, Promised, Resolved, Workshop};
 use crate::cancel::Cancel;
 use crate::date::Epoch;
-use crate::digest::Digest;
 use crate::error::{Error, Kind, Result};
-use crate::lock::{Pin, SourceLock};
+use crate::lock::{Pin, SubmoduleLock};
 use std::collections::BTreeMap;
 use std::io::Read;
 
@@ -108,6 +108,15 @@ pub trait Git: Send + Sync {
     fn blobs(&self, url: &str, hashes: &[&str], take: &mut TakeBlob<'_>, cancel: &Cancel) -> Result<()>;
 }
 
+/// What a lock says of a git source.
+pub(super) struct Pinned<'a> {
+    pub(super) url: &'a str,
+    pub(super) reference: Option<&'a str>,
+    pub(super) commit: &'a str,
+    pub(super) tree: &'a str,
+    pub(super) submodules: &'a [SubmoduleLock],
+}
+
 /// Where a tree comes from and goes to.
 struct At<'a> {
     url: &'a str,
@@ -124,7 +133,7 @@ type Choose<'a> = dyn FnMut(&At<'_>, &str, &str, Option<&str>) -> Result<Option<
 const DEEPEST: usize = 8;
 
 impl Workshop<'_> {
-    pub(super) fn resolve_git(&self, folder: &str, url: &str, rev: &str, without: &[String]) -> Result<Made> {
+    pub(super) fn resolve_git(&self, folder: &str, url: &str, rev: &str, without: &[String]) -> Result<Resolved> {
         let Found { commit, reference } = self.git.find(url, rev, self.cancel)?;
         self.git.bring(url, &commit, reference.as_deref(), self.cancel)?;
         let Commit { tree, time } = self.git.commit(url, &commit, self.cancel)?;
@@ -136,28 +145,27 @@ impl Workshop<'_> {
         for path in unused {
             self.report.warn(format!("{url}: there is no submodule `{path}` to leave out"));
         }
-        let digest = spool.write(folder, time, None)?;
+        let made = spool.write(folder, time, None)?;
         let version = commit.chars().take(12).collect();
         let pin = Pin::Git { url: url.to_owned(), reference, commit, tree, submodules };
-        Ok(Made { version, epoch: time, digest, pin })
+        Ok(Resolved { version, epoch: time, digest: Some(made.digest), pin })
     }
 
-    pub(super) fn obtain_git(&self, lock: &SourceLock) -> Result<(Epoch, Digest)> {
-        let Pin::Git { url, reference, commit, tree, submodules } = &lock.pin else {
-            return Err(Error::new(Kind::Document, &lock.folder, "is no git source"));
-        };
-        self.git.bring(url, commit, reference.as_deref(), self.cancel)?;
+    pub(super) fn make_git(&self, folder: &str, pinned: &Pinned<'_>, promised: Option<Promised>) -> Result<Made> {
+        let Pinned { url, reference, commit, tree, submodules } = pinned;
+        self.git.bring(url, commit, *reference, self.cancel)?;
         let found = self.git.commit(url, commit, self.cancel)?;
-        if (&found.tree, found.time) != (tree, lock.epoch) {
-            let cause = format!("has tree {} of {}, the lock says {tree} of {}", found.tree, found.time, lock.epoch);
+        let time = promised.map_or(found.time, |promised| promised.epoch);
+        if (found.tree.as_str(), found.time) != (*tree, time) {
+            let cause = format!("has tree {} of {}, the lock says {tree} of {time}", found.tree, found.time);
             return Err(Error::new(Kind::Trust, format!("commit {commit} of {url}"), cause)
-                .remedy("the lock is damaged: renew it with `snpforge lock --update`"));
+                .remedy("run `snpforge lock --update` and look at the difference"));
         }
         let locked = submodule::Locked(submodules);
         let mut spool = Spool::new(self.store, url)?;
         let at = At { url, commit, prefix: String::new() };
         self.fill(&mut spool, &at, 0, &mut |_, path, hash, _| locked.choose(path, hash))?;
-        Ok((lock.epoch, spool.write(&lock.folder, lock.epoch, Some(&lock.digest))?))
+        spool.write(folder, time, promised)
     }
 
     /// Puts the tree of one commit into the spool, and those of the submodules that `choose` gives a URL for.

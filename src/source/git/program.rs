@@ -65,7 +65,7 @@ const LOOK: Duration = Duration::from_millis(20);
 /// Lines of git's own words that an error repeats.
 const LAST_LINES: usize = 6;
 /// What git gets to clean up after it was asked to end.
-const GRACE: Duration = Duration::from_secs(1);
+const GRACE: Duration = Duration::from_millis(600);
 
 /// How git is started.
 #[derive(Clone, Debug)]

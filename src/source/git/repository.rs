@@ -1,21 +1,19 @@
-//! The [`Git`] door through the `git` program: one bare repository per URL in the store holds what was fetched.
+//! The [`Git`] door through the `git` program: one bare repository per URL in the store holds what was fetched. This
+//! file is about names and transfers; `objects` reads what has come.
 
 use super::address::{check, check_revision, is_hash};
-use super::program::{Outcome, Runner, Running, not_started};
-use super::{Commit, Entry, EntryKind, Found, Git, TakeBlob};
+use super::program::{Outcome, Runner};
+use super::{Commit, Entry, Found, Git, TakeBlob};
 use crate::cancel::{self, Cancel};
-use crate::date::Epoch;
 use crate::digest::Digest;
 use crate::environment::Environment;
 use crate::error::{Error, Kind, Result};
 use crate::report::{Event, Report, Unit};
-use crate::store::{Store, files};
+use crate::store::files;
 use rustix::fs::{FlockOperation, flock};
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::io::{BufRead, BufReader, Read, Write};
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -24,29 +22,53 @@ const ASKING: Duration = Duration::from_secs(20);
 /// Silence during a transfer: the other side may count objects for long, but says so.
 const FETCHING: Duration = Duration::from_secs(120);
 /// For work on this machine, which says nothing on its way.
-const LOCAL: Duration = Duration::from_secs(600);
+pub(super) const LOCAL: Duration = Duration::from_secs(600);
 /// Between two looks whether another process is done with a repository.
 const LOOK_AGAIN: Duration = Duration::from_millis(100);
 
 /// The door.
 pub struct Program {
-    runner: Runner,
+    pub(super) runner: Runner,
     folder: PathBuf,
-    report: Arc<dyn Report>,
+    offline: bool,
+    report: Option<Arc<dyn Report>>,
 }
 
 impl Program {
-    /// A door with its copies in `store`; `environment` says where git is and how to reach the world.
-    pub fn new(store: &Store, environment: &Environment, report: Arc<dyn Report>) -> Self {
-        Program { runner: Runner::new(environment), folder: store.root().join("git"), report }
+    /// A door with its copies below the store's folder `store`; `environment` says where git is and how it reaches the
+    /// world. `offline` closes it: then only what was brought before is there.
+    pub fn new(store: &Path, environment: &Environment, offline: bool) -> Self {
+        Program { runner: Runner::new(environment), folder: store.join("git"), offline, report: None }
     }
 
-    fn repository(&self, url: &str) -> PathBuf {
+    /// The same door, telling `report` how far it is.
+    #[must_use]
+    pub fn telling(self, report: Arc<dyn Report>) -> Self {
+        Program { report: Some(report), ..self }
+    }
+
+    fn tell(&self, event: Event) {
+        if let Some(report) = &self.report {
+            report.event(event);
+        }
+    }
+
+    /// Refuses what must not reach git, and everything when there is no network.
+    fn door(&self, url: &str) -> Result<()> {
+        check(url)?;
+        if self.offline {
+            return Err(Error::new(Kind::Unavailable, url, "is not in the store, and this run has no network")
+                .remedy("run `snpforge fetch` with network first, import a vault, or leave out --offline"));
+        }
+        Ok(())
+    }
+
+    pub(super) fn repository(&self, url: &str) -> PathBuf {
         self.folder.join(format!("{}.git", Digest::of(url.as_bytes())))
     }
 
     /// Runs git on this machine's copy; any failure is damage.
-    fn local(&self, url: &str, arguments: &[&str], cancel: &Cancel) -> Result<Vec<u8>> {
+    pub(super) fn local(&self, url: &str, arguments: &[&str], cancel: &Cancel) -> Result<Vec<u8>> {
         let repository = self.repository(url);
         let outcome = self.runner.run(self.runner.command(&repository, arguments), LOCAL, cancel, &|_| {})?;
         if !outcome.status.success() {
@@ -91,7 +113,7 @@ impl Program {
         let hear = |line: &str| {
             if let Some((done, total)) = percent(line) {
                 let words = line.split(':').next().map(str::to_owned);
-                self.report.event(Event::Progress { task: task.clone(), done, total: Some(total), text: words });
+                self.tell(Event::Progress { task: task.clone(), done: Some(done), total: Some(total), text: words });
             }
         };
         self.runner.run(command, FETCHING, cancel, &hear)
@@ -116,7 +138,8 @@ impl Program {
                 return Ok(());
             }
         }
-        self.report.say(format!("{url}: gives no single commits or has moved on; fetching all of it"));
+        let text = format!("{url}: gives no single commits or has moved on; fetching all of it");
+        self.tell(Event::Note { text });
         let all = ["+refs/heads/*:refs/all/heads/*".to_owned(), "+refs/tags/*:refs/all/tags/*".to_owned()];
         // The number that git itself calls infinite: it also completes what was shallow before.
         let everything = self.fetch(url, "--depth=2147483647", &all, cancel)?;
@@ -136,7 +159,6 @@ impl Program {
 
     /// Names at the repository and what they stand for.
     fn names(&self, url: &str, wanted: &[&str], cancel: &Cancel) -> Result<BTreeMap<String, String>> {
-        check(url)?;
         files::make_folder(&self.folder)?;
         let mut arguments = vec!["ls-remote", "--", url];
         arguments.extend(wanted);
@@ -164,6 +186,7 @@ impl Git for Program {
         if is_hash(rev) {
             return Ok(Found { commit: rev.to_owned(), reference: None });
         }
+        self.door(url)?;
         let candidates = match rev {
             "HEAD" => vec![rev.to_owned()],
             full if full.starts_with("refs/") => vec![full.to_owned()],
@@ -196,12 +219,13 @@ impl Git for Program {
         if self.has(url, commit, cancel)? {
             return Ok(());
         }
+        self.door(url)?;
         let _lock = self.lock(url, commit, cancel)?;
         if self.has(url, commit, cancel)? {
             return Ok(());
         }
         let task = format!("git {url}");
-        self.report.begin(&task, None, Unit::Steps);
+        self.tell(Event::Begin { task: task.clone(), total: None, unit: Unit::Steps });
         self.fetch_commit(url, commit, reference, cancel)?;
         let kind = self.local(url, &["cat-file", "-t", commit], cancel)?;
         if kind.trim_ascii() != b"commit" {
@@ -210,114 +234,30 @@ impl Git for Program {
                 .remedy("write the hash of the commit itself"));
         }
         self.local(url, &["update-ref", &marker(commit), commit], cancel)?;
-        self.report.end(&task, format!("commit {commit}"));
+        self.tell(Event::End { task, outcome: format!("commit {commit}") });
         Ok(())
     }
 
     fn commit(&self, url: &str, commit: &str, cancel: &Cancel) -> Result<Commit> {
-        let text = self.local(url, &["cat-file", "commit", commit], cancel)?;
-        let text = String::from_utf8_lossy(&text).into_owned();
-        let field =
-            |name: &str| text.lines().take_while(|line| !line.is_empty()).find_map(|line| line.strip_prefix(name));
-        let tree = field("tree ").filter(|tree| is_hash(tree));
-        // NAME <MAIL> SECONDS ZONE
-        let time = field("committer ").and_then(|line| line.rsplit(' ').nth(1)).and_then(|time| time.parse().ok());
-        match (tree, time) {
-            (Some(tree), Some(time)) => Ok(Commit { tree: tree.to_owned(), time: Epoch(time) }),
-            _ => Err(Error::new(Kind::Document, format!("commit {commit} of {url}"), "has no proper tree or date")),
-        }
+        self.read_commit(url, commit, cancel)
     }
 
     fn tree(&self, url: &str, commit: &str, cancel: &Cancel) -> Result<Vec<Entry>> {
-        let listing = self.local(url, &["ls-tree", "-r", "-z", "--full-tree", commit], cancel)?;
-        let lines = listing.split(|byte| *byte == 0).filter(|line| !line.is_empty());
-        lines
-            .map(|line| {
-                entry(line).ok_or_else(|| {
-                    let line = String::from_utf8_lossy(line);
-                    Error::new(
-                        Kind::Document,
-                        format!("commit {commit} of {url}"),
-                        format!("has the odd entry `{line}`"),
-                    )
-                })
-            })
-            .collect()
+        self.read_tree(url, commit, cancel)
     }
 
     fn modules(&self, url: &str, blob: &str, cancel: &Cancel) -> Result<BTreeMap<String, String>> {
-        let arguments = ["config", "-z", "--blob", blob, "--get-regexp", r"^submodule\..*\.(path|url)$"];
-        let outcome =
-            self.runner.run(self.runner.command(&self.repository(url), &arguments), LOCAL, cancel, &|_| {})?;
-        // 1 says that nothing matches (git-config(1)).
-        if !outcome.status.success() && outcome.status.code() != Some(1) {
-            return Err(Error::new(Kind::Document, format!(".gitmodules of {url}"), outcome.words));
-        }
-        let text = String::from_utf8_lossy(&outcome.output).into_owned();
-        let mut paths: BTreeMap<&str, &str> = BTreeMap::new();
-        let mut urls: BTreeMap<&str, &str> = BTreeMap::new();
-        for (key, value) in text.split('\0').filter_map(|pair| pair.split_once('\n')) {
-            let name = key.strip_prefix("submodule.").and_then(|rest| rest.rsplit_once('.'));
-            match name {
-                Some((name, "path")) => drop(paths.insert(name, value)),
-                Some((name, "url")) => drop(urls.insert(name, value)),
-                _ => {}
-            }
-        }
-        let both = paths.iter().filter_map(|(name, path)| urls.get(name).map(|url| (path, url)));
-        Ok(both.map(|(path, url)| (path.trim_end_matches('/').to_owned(), (*url).to_owned())).collect())
+        self.read_modules(url, blob, cancel)
     }
 
     fn blobs(&self, url: &str, hashes: &[&str], take: &mut TakeBlob<'_>, cancel: &Cancel) -> Result<()> {
-        let repository = self.repository(url);
-        let mut command = self.runner.command(&repository, &["cat-file", "--batch"]);
-        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
-        let mut child = Running(command.spawn().map_err(not_started)?);
-        let (Some(mut asking), Some(answers)) = (child.0.stdin.take(), child.0.stdout.take()) else {
-            return Err(damaged(&repository, url, "no pipes"));
-        };
-        let mut answers = BufReader::with_capacity(256 * 1024, answers);
-        let failed = |error: std::io::Error| damaged(&repository, url, &error.to_string());
-        for (place, hash) in hashes.iter().enumerate() {
-            cancel::check(cancel, url)?;
-            // One question at a time: neither side ever waits with a full pipe.
-            writeln!(asking, "{hash}").map_err(failed)?;
-            let mut head = String::new();
-            answers.read_line(&mut head).map_err(failed)?;
-            let size = head.trim_end().strip_prefix(&format!("{hash} blob ")).and_then(|size| size.parse().ok());
-            let Some(size) = size else { return Err(damaged(&repository, url, head.trim_end())) };
-            let mut content = answers.by_ref().take(size);
-            take(place, &mut content)?;
-            let left = std::io::copy(&mut content, &mut std::io::sink()).map_err(failed)?;
-            let mut end = [0];
-            answers.read_exact(&mut end).map_err(failed)?;
-            if left != 0 || end != *b"\n" {
-                return Err(damaged(&repository, url, "a blob of another length than announced"));
-            }
-        }
-        Ok(())
+        self.read_blobs(url, hashes, take, cancel)
     }
 }
 
 /// The ref that marks a commit as brought.
 fn marker(commit: &str) -> String {
     format!("refs/brought/{commit}")
-}
-
-/// `MODE TYPE HASH<tab>PATH`
-fn entry(line: &[u8]) -> Option<Entry> {
-    let tab = line.iter().position(|byte| *byte == b'\t')?;
-    let head = std::str::from_utf8(&line[..tab]).ok()?;
-    let mut words = head.split(' ');
-    let (mode, _, hash) = (words.next()?, words.next()?, words.next()?);
-    let kind = match mode {
-        "100644" | "100664" => EntryKind::File,
-        "100755" => EntryKind::Executable,
-        "120000" => EntryKind::Link,
-        "160000" => EntryKind::Submodule,
-        _ => return None,
-    };
-    Some(Entry { path: line[tab + 1..].to_vec(), kind, hash: hash.to_owned() })
 }
 
 /// `Receiving objects:  45% (123/456), 1.2 MiB | 3 MiB/s`: done and total.
@@ -332,7 +272,7 @@ fn unavailable(url: &str, words: &str) -> Error {
         .remedy("check the url, the network, http_proxy/https_proxy, or ssh keys; or try again")
 }
 
-fn damaged(repository: &Path, url: &str, words: &str) -> Error {
+pub(super) fn damaged(repository: &Path, url: &str, words: &str) -> Error {
     Error::new(Kind::Io, format!("copy of {url}"), format!("cannot be read:\n  {words}"))
         .remedy(format!("remove {} and run the command again", repository.display()))
 }
@@ -342,13 +282,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn progress_and_entries_are_read() {
+    fn progress_is_read() {
         assert_eq!(percent("Receiving objects:  45% (123/456), 1.2 MiB | 3 MiB/s"), Some((123, 456)));
         assert_eq!(percent("remote: Enumerating objects: 5, done."), None);
-        let hash = "a".repeat(40);
-        let line = format!("160000 commit {hash}\tsub dir/x");
-        let expected = Entry { path: b"sub dir/x".to_vec(), kind: EntryKind::Submodule, hash };
-        assert_eq!(entry(line.as_bytes()), Some(expected));
-        assert_eq!(entry(b"100700 blob x"), None);
     }
 }

@@ -1,0 +1,256 @@
+//! Which packages belong together: the closure of wished packages under Pre-Depends and Depends, as apt would choose
+//! them for an empty system without recommended packages. Pure, and a function of its arguments alone.
+//!
+//! - Seeds: all essential packages and the wished ones.
+//! - Of a package's versions the newest counts; of equal ones the first in `packages` (the earlier suite's).
+//! - Groups without choice come first. A group with alternatives is met by any package that is there already, else by
+//!   its first alternative that exists.
+//! - A virtual package is met by a provider: the best priority first, then the first name. A versioned relation is met
+//!   by versioned Provides only.
+//! - Conflicts and Breaks between the chosen packages are an error; there is no search for another set.
+
+use super::package::Package;
+use super::relation::{self, Relation};
+use super::version;
+use crate::error::{Error, Kind, Result};
+use crate::lock::PackageLock;
+use std::collections::{HashMap, VecDeque};
+
+/// The closure of `wished` (names, or relations such as `gcc (>= 12)`), by name.
+///
+/// # Errors
+/// [`Kind::Resolve`] when a package is missing (naming the chain that wants it) or two chosen ones cannot be together;
+/// [`Kind::Document`] when a wish or a field of a chosen package cannot be understood.
+pub fn resolve(packages: &[Package<'_>], architecture: &str, wished: &[String]) -> Result<Vec<PackageLock>> {
+    let universe = Universe::new(packages, architecture);
+    let mut choice = Choice::new(&universe);
+    choice.seed(wished)?;
+    choice.close()?;
+    choice.check_conflicts()?;
+    let mut locks: Vec<PackageLock> =
+        choice.chosen().into_iter().map(|package| package.lock()).collect::<Result<_>>()?;
+    locks.sort();
+    Ok(locks)
+}
+
+/// A provider of a name: a candidate, and the version it provides.
+type Provider<'a> = (usize, Option<&'a str>);
+
+/// What can be chosen. The maps are only asked by name, so no result depends on their order.
+struct Universe<'a> {
+    architecture: &'a str,
+    candidates: Vec<&'a Package<'a>>,
+    by_name: HashMap<&'a str, usize>,
+    providers: HashMap<&'a str, Vec<Provider<'a>>>,
+}
+
+impl<'a> Universe<'a> {
+    fn new(packages: &'a [Package<'a>], architecture: &'a str) -> Self {
+        let mut candidates: Vec<&Package> = Vec::with_capacity(packages.len());
+        let mut by_name: HashMap<&str, usize> = HashMap::with_capacity(packages.len());
+        for package in packages.iter().filter(|package| [architecture, "all"].contains(&package.architecture)) {
+            let at = *by_name.entry(package.name).or_insert(candidates.len());
+            match candidates.get_mut(at) {
+                None => candidates.push(package),
+                Some(held) if version::compare(package.version, held.version).is_gt() => *held = package,
+                Some(_) => {}
+            }
+        }
+        let mut universe = Universe { architecture, candidates, by_name, providers: HashMap::new() };
+        for (at, package) in universe.candidates.iter().enumerate() {
+            // A package whose Provides cannot be understood provides nothing; it can still be chosen by name.
+            for relation in relation::groups(package.provides).flatten().flatten() {
+                let provided = relation.version.map(|(_, version)| version);
+                universe.providers.entry(relation.name).or_default().push((at, provided));
+            }
+        }
+        for providers in universe.providers.values_mut() {
+            providers.sort_by_key(|(at, _)| {
+                let package = universe.candidates[*at];
+                (package.priority, package.name)
+            });
+        }
+        universe
+    }
+
+    /// The candidates that meet a relation, best first: the package of that name, then its providers.
+    fn meeting<'s>(&'s self, relation: &Relation<'s>) -> impl Iterator<Item = usize> + use<'s, 'a> {
+        let relation = *relation;
+        let own = relation.qualifier.is_none_or(|word| ["any", "native", self.architecture].contains(&word));
+        let real = self.by_name.get(relation.name).copied();
+        let real = real.filter(move |at| relation.accepts(self.candidates[*at].version));
+        let provided = self.providers.get(relation.name).map_or(&[][..], Vec::as_slice).iter();
+        let provided = provided.filter(move |(_, version)| match version {
+            Some(version) => relation.accepts(version),
+            None => relation.version.is_none(),
+        });
+        real.into_iter().chain(provided.map(|(at, _)| *at)).filter(move |_| own)
+    }
+}
+
+/// Why a package was chosen.
+#[derive(Clone, Debug)]
+enum Reason<'a> {
+    Essential,
+    Wished,
+    Needed { by: usize, relation: Relation<'a> },
+}
+
+/// A group of relations and the candidate that has it.
+type Group<'a> = (usize, Vec<Relation<'a>>);
+
+/// A growing set of packages.
+struct Choice<'u> {
+    universe: &'u Universe<'u>,
+    reasons: Vec<Option<Reason<'u>>>,
+    /// Groups of one relation.
+    plain: VecDeque<Group<'u>>,
+    /// Groups with alternatives, and relations to virtual packages: what is chosen meanwhile may meet them.
+    open: VecDeque<Group<'u>>,
+}
+
+impl<'u> Choice<'u> {
+    fn new(universe: &'u Universe<'u>) -> Self {
+        let reasons = vec![None; universe.candidates.len()];
+        Choice { universe, reasons, plain: VecDeque::new(), open: VecDeque::new() }
+    }
+
+    fn seed(&mut self, wished: &[String]) -> Result<()> {
+        let mut essential: Vec<usize> = (0..self.reasons.len()).filter(|at| self.package(*at).essential).collect();
+        essential.sort_by_key(|at| self.package(*at).name);
+        for at in essential {
+            self.take(at, Reason::Essential)?;
+        }
+        let mut wishes: Vec<&str> = wished.iter().map(String::as_str).collect();
+        wishes.sort_unstable();
+        let mut virtual_wishes = Vec::new();
+        for wish in wishes {
+            let relation = Relation::parse(wish)?;
+            let met: Vec<usize> = self.universe.meeting(&relation).collect();
+            match met.first() {
+                None => return Err(self.missing(&[relation], None)),
+                Some(at) if self.package(*at).name == relation.name => self.take(*at, Reason::Wished)?,
+                Some(_) => virtual_wishes.push(met),
+            }
+        }
+        for met in virtual_wishes {
+            if !met.iter().any(|at| self.reasons[*at].is_some()) {
+                self.take(met[0], Reason::Wished)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Meets all relations of all chosen packages.
+    fn close(&mut self) -> Result<()> {
+        while let Some((by, group)) = self.plain.pop_front().or_else(|| self.open.pop_front()) {
+            if group.iter().any(|relation| self.universe.meeting(relation).any(|at| self.reasons[at].is_some())) {
+                continue;
+            }
+            let first = group.iter().find_map(|relation| Some((self.universe.meeting(relation).next()?, *relation)));
+            let Some((at, relation)) = first else {
+                return Err(self.missing(&group, Some(by)));
+            };
+            self.take(at, Reason::Needed { by, relation })?;
+        }
+        Ok(())
+    }
+
+    fn take(&mut self, at: usize, reason: Reason<'u>) -> Result<()> {
+        if self.reasons[at].is_some() {
+            return Ok(());
+        }
+        self.reasons[at] = Some(reason);
+        let package = self.package(at);
+        for field in [package.pre_depends, package.depends] {
+            for group in relation::groups(field) {
+                let group = group.map_err(|error| in_package(package, error))?;
+                let real = |relation: &Relation| self.universe.by_name.contains_key(relation.name);
+                let has_choice = group.len() > 1 || !group.iter().all(real);
+                if has_choice { &mut self.open } else { &mut self.plain }.push_back((at, group));
+            }
+        }
+        Ok(())
+    }
+
+    /// Refuses a set in which one package conflicts with or breaks another.
+    fn check_conflicts(&self) -> Result<()> {
+        for package in self.chosen() {
+            for (field, word) in [(package.conflicts, "conflicts with"), (package.breaks, "breaks")] {
+                for group in relation::groups(field) {
+                    for relation in group.map_err(|error| in_package(package, error))? {
+                        let mut met = self.universe.meeting(&relation).filter(|at| self.reasons[*at].is_some());
+                        // A package may conflict with a virtual one that it provides itself: then it wants to be alone.
+                        if let Some(at) = met.find(|at| self.package(*at).name != package.name) {
+                            return Err(conflict(package, word, &relation, self.package(at)));
+                        }
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn package(&self, at: usize) -> &'u Package<'u> {
+        self.universe.candidates[at]
+    }
+
+    fn chosen(&self) -> Vec<&'u Package<'u>> {
+        (0..self.reasons.len()).filter(|at| self.reasons[*at].is_some()).map(|at| self.package(at)).collect()
+    }
+
+    /// How a package came to be chosen, from its seed on: `gcc -> gcc-12 (>= 12.2.0-1~) -> ...`.
+    fn chain(&self, mut at: usize) -> String {
+        let mut steps = Vec::new();
+        loop {
+            let name = self.package(at).name;
+            match &self.reasons[at] {
+                Some(Reason::Needed { by, relation }) => {
+                    let provided = relation.name != name;
+                    steps.push(if provided { format!("{relation} by {name}") } else { relation.to_string() });
+                    at = *by;
+                }
+                Some(Reason::Essential) => break steps.push(format!("{name} (essential)")),
+                Some(Reason::Wished) | None => break steps.push(name.to_owned()),
+            }
+        }
+        steps.reverse();
+        steps.join(" -> ")
+    }
+
+    /// The error for a group that nothing meets.
+    fn missing(&self, group: &[Relation<'_>], by: Option<usize>) -> Error {
+        let wanted: Vec<String> = group.iter().map(Relation::to_string).collect();
+        let wanted = wanted.join(" | ");
+        let there = group.iter().filter_map(|relation| {
+            let at = self.universe.by_name.get(relation.name)?;
+            Some(format!("{} {}", relation.name, self.package(*at).version))
+        });
+        let there: Vec<String> = there.collect();
+        let state = match there.as_slice() {
+            [] => "no suite of the archive has it".to_owned(),
+            there => format!("the archive has only {}", there.join(", ")),
+        };
+        let why = by.map_or("it is wished".to_owned(), |by| format!("wanted by {} -> {wanted}", self.chain(by)));
+        Error::new(Kind::Resolve, format!("package `{wanted}`"), format!("{state} ({why})"))
+            .remedy("correct the wished packages, or add the suite or component that has it")
+    }
+}
+
+fn conflict(package: &Package<'_>, word: &str, relation: &Relation<'_>, other: &Package<'_>) -> Error {
+    let cause = format!(
+        "cannot be together: {} {} {word} `{relation}`, which {} {} is",
+        package.name, package.version, other.name, other.version
+    );
+    Error::new(Kind::Resolve, format!("packages {} and {}", package.name, other.name), cause)
+        .remedy("leave one of them out of the wished packages, or wish for another alternative")
+}
+
+/// Names the package whose field is broken.
+fn in_package(package: &Package<'_>, error: Error) -> Error {
+    Error::new(error.kind(), format!("package {} {}", package.name, package.version), error)
+        .remedy("choose another mirror or suite")
+}
+
+#[cfg(test)]
+mod tests;

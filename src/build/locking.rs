@@ -1,0 +1,202 @@
+//! From documents to locks: the only step that decides what "now" means. An existing lock is kept as it is while it fits
+//! its document; when the document changed, the archives' old state is replayed by hash before a new one is asked for.
+
+use super::fetch::workshop;
+use super::{Borders, image};
+use crate::archive::{Indexes, Need, Site, resolve};
+use crate::date::Epoch;
+use crate::definition::{Archive, ImageDefinition};
+use crate::digest::Digest;
+use crate::document;
+use crate::error::{Error, Kind, Result};
+use crate::fetch::Wanted;
+use crate::lock::{FORMAT, ImageLock, PackageLock, ReleaseLock, SourceLock, SuiteLock};
+use crate::release::{Release, Source};
+use std::collections::BTreeMap;
+
+/// The archive name that an image lock's suites carry.
+const IMAGE: &str = "image";
+
+/// How an existing lock is treated.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Freshness {
+    /// Keep what fits, resolve only what does not.
+    Keep,
+    /// Resolve everything as it is now.
+    Update,
+}
+
+/// Resolves an image: packages chosen, downloaded and made into a layer, whose digest completes the lock.
+///
+/// # Errors
+/// [`Kind::Trust`] for a bad signature or digest, [`Kind::Resolve`] for packages that cannot be had together,
+/// [`Kind::Unavailable`] without a network.
+pub fn image(name: &str, old: Option<&ImageLock>, freshness: Freshness, borders: &Borders<'_>) -> Result<ImageLock> {
+    borders.report.phase(&format!("lock image {name}"));
+    let definition = borders.project.image(name)?;
+    let kept = old.filter(|_| freshness == Freshness::Keep).map(|lock| lock.suite.as_slice());
+    let keyring = borders.project.keyring("images", &definition.archive.keyring)?;
+    let (suite, indexes) = state(&definition.archive, IMAGE, &keyring, Need::Packages, kept, borders)?;
+    let packages = indexes.packages();
+    let package = resolve::resolve(&packages, &definition.archive.architecture, &definition.root.packages)?;
+    borders.report.say(format!("{} packages of {} chosen", package.len(), packages.len()));
+    let epoch = suite.iter().map(|suite| suite.date).max().unwrap_or(Epoch(0));
+    download(&definition.archive, &package, borders)?;
+    let (diff_id, _) = image::make_layer(&definition, epoch, &package, borders)?;
+    Ok(ImageLock { format: FORMAT, definition: document::identity(&definition)?, epoch, diff_id, suite, package })
+}
+
+/// Brings the chosen packages into the store.
+fn download(archive: &Archive, packages: &[PackageLock], borders: &Borders<'_>) -> Result<()> {
+    let bases = (borders.mirrors)(archive, None)?.files;
+    let wanted: Vec<Wanted> = packages
+        .iter()
+        .filter(|package| !borders.store.contains(&package.sha256))
+        .map(|package| super::fetch::wanted(package, &bases))
+        .collect();
+    borders.fetch.all(&wanted, borders.cancel)
+}
+
+/// Resolves a release's sources.
+///
+/// # Errors
+/// As [`image`]; [`Kind::Gone`] when a wished version or ref does not exist any more.
+pub fn release(
+    name: &str,
+    old: Option<&ReleaseLock>,
+    freshness: Freshness,
+    borders: &Borders<'_>,
+) -> Result<ReleaseLock> {
+    borders.report.phase(&format!("lock release {name}"));
+    let release = borders.project.release(name)?;
+    let kept = old.filter(|_| freshness == Freshness::Keep);
+    let mut suite = Vec::new();
+    let mut indexes = BTreeMap::new();
+    for (archive_name, archive) in &release.archives {
+        let keyring = borders.project.keyring("releases", &archive.keyring)?;
+        let old_state =
+            kept.map(|lock| lock.suite.as_slice()).filter(|suites| suites.iter().any(|s| &s.archive == archive_name));
+        let (read, index) = state(archive, archive_name, &keyring, Need::Sources, old_state, borders)?;
+        suite.extend(read);
+        indexes.insert(archive_name.clone(), index);
+    }
+    suite.sort();
+    let source = release
+        .sources()
+        .into_iter()
+        .map(|(component, folder, source)| {
+            let debian = match source {
+                Source::Debian { archive, package, version } => Some(
+                    indexes
+                        .get(archive)
+                        .ok_or_else(|| Error::new(Kind::Document, archive, "is not an archive of this release"))?
+                        .source(package, version.as_deref())?,
+                ),
+                _ => None,
+            };
+            let bases = |archive: &str, epoch: Option<Epoch>| bases(&release, archive, epoch, borders);
+            workshop(borders, &bases).resolve(component, folder, source, debian.as_ref())
+        })
+        .collect::<Result<Vec<SourceLock>>>()?;
+    let epoch = source.iter().map(|source| source.epoch).max().unwrap_or(Epoch(0));
+    let date = borders.now.day()?;
+    let mut lock =
+        ReleaseLock { format: FORMAT, definition: document::identity(&release)?, date, epoch, suite, source };
+    // A lock is never rewritten without need: nothing but the day moved.
+    if let Some(old) = old.filter(|old| ReleaseLock { date, ..(*old).clone() } == lock) {
+        lock.date = old.date;
+    }
+    Ok(lock)
+}
+
+/// File mirrors of one of a release's archives.
+///
+/// # Errors
+/// [`Kind::Lock`] when the release does not declare it.
+pub fn bases(release: &Release, archive: &str, epoch: Option<Epoch>, borders: &Borders<'_>) -> Result<Vec<String>> {
+    let definition = release.archives.get(archive).ok_or_else(|| {
+        Error::new(Kind::Lock, format!("archive `{archive}`"), "is named by the lock but not declared by the release")
+            .remedy("run `snpforge lock`")
+    })?;
+    Ok((borders.mirrors)(definition, epoch)?.files)
+}
+
+/// An archive's state: the one in the lock replayed by hash, if wished and possible, else as it is now.
+fn state(
+    archive: &Archive,
+    name: &str,
+    keyring: &[u8],
+    need: Need,
+    kept: Option<&[SuiteLock]>,
+    borders: &Borders<'_>,
+) -> Result<(Vec<SuiteLock>, Indexes)> {
+    let date = kept.and_then(|suites| suites.iter().map(|suite| suite.date).max());
+    let bases = (borders.mirrors)(archive, date)?.indexes;
+    let site = Site { definition: archive, name, keyring, bases: &bases, fetch: borders.fetch, store: borders.store };
+    let mut locks: Option<Vec<SuiteLock>> = None;
+    if let Some(kept) = kept {
+        let own: Vec<SuiteLock> = kept.iter().filter(|suite| suite.archive == name).cloned().collect();
+        match site.replay(&own, borders.cancel) {
+            Ok(()) => locks = Some(own),
+            Err(error) if matches!(error.kind(), Kind::Gone | Kind::Unavailable) => {
+                borders.report.warn(format!("the archive's old state cannot be had ({error}); taking today's"));
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    let locks = match locks {
+        Some(locks) => locks,
+        None => site.refresh(need, borders.now, borders.cancel)?,
+    };
+    let indexes = site.indexes(&locks)?;
+    Ok((locks, indexes))
+}
+
+/// Whether an image lock was resolved from this definition.
+///
+/// # Errors
+/// [`Kind::Document`] when the definition has no canonical form.
+pub fn image_fits(lock: &ImageLock, definition: &ImageDefinition) -> Result<bool> {
+    Ok(lock.definition == document::identity(definition)?)
+}
+
+/// Whether a release lock was resolved from this release file.
+///
+/// # Errors
+/// [`Kind::Document`] when the release has no canonical form.
+pub fn release_fits(lock: &ReleaseLock, release: &Release) -> Result<bool> {
+    Ok(lock.definition == document::identity(release)?)
+}
+
+/// What moved between two image locks, one line each.
+pub fn image_changes(old: &ImageLock, new: &ImageLock) -> Vec<String> {
+    let versions = |lock: &ImageLock| -> BTreeMap<String, String> {
+        lock.package.iter().map(|package| (package.name.clone(), package.version.clone())).collect()
+    };
+    let mut lines = changes(&versions(old), &versions(new));
+    if old.diff_id != new.diff_id {
+        lines.push(format!("diff_id {} -> {}", old.diff_id.short(), new.diff_id.short()));
+    }
+    lines
+}
+
+/// What moved between two release locks, one line each.
+pub fn release_changes(old: &ReleaseLock, new: &ReleaseLock) -> Vec<String> {
+    let versions = |lock: &ReleaseLock| -> BTreeMap<String, String> {
+        let digest = |digest: Option<Digest>| digest.map_or("unpinned".to_owned(), |digest| digest.short());
+        let name = |source: &SourceLock| format!("{} {}", source.component, source.folder);
+        lock.source.iter().map(|s| (name(s), format!("{} ({})", s.version, digest(s.digest)))).collect()
+    };
+    changes(&versions(old), &versions(new))
+}
+
+fn changes(old: &BTreeMap<String, String>, new: &BTreeMap<String, String>) -> Vec<String> {
+    let gone =
+        old.iter().filter(|(name, _)| !new.contains_key(*name)).map(|(name, version)| format!("- {name} {version}"));
+    let come = new.iter().filter_map(|(name, version)| match old.get(name) {
+        None => Some(format!("+ {name} {version}")),
+        Some(before) if before != version => Some(format!("  {name} {before} -> {version}")),
+        Some(_) => None,
+    });
+    gone.chain(come).collect()
+}

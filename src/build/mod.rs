@@ -1,0 +1,73 @@
+//! The line from a release to its products, one step per module: each step takes what the step before it made, and only
+//! that step can make it.
+//!
+//! `plan` decides everything and touches nothing; `fetch` is the only one that may use the network.
+
+pub mod cache;
+pub mod collect;
+pub mod fetch;
+pub mod image;
+pub mod locking;
+pub mod pack;
+pub mod plan;
+pub mod run;
+
+use crate::cancel::Cancel;
+use crate::date::Epoch;
+use crate::definition::Archive;
+use crate::engine::Engine;
+use crate::error::Result;
+use crate::fetch::Fetch;
+use crate::mirror::Bases;
+use crate::project::Project;
+use crate::report::Report;
+use crate::source::git::Git;
+use crate::store::Store;
+use std::path::PathBuf;
+
+/// The borders a command works through.
+pub struct Borders<'a> {
+    /// What a person wrote.
+    pub project: &'a Project,
+    /// Where inputs and results are kept.
+    pub store: &'a Store,
+    /// The network, or its absence.
+    pub fetch: &'a dyn Fetch,
+    /// The other door to the network.
+    pub git: &'a dyn Git,
+    /// Base URLs of an archive at a date, in order of preference.
+    pub mirrors: &'a dyn Fn(&Archive, Option<Epoch>) -> Result<Bases>,
+    /// The wall clock when the command started, for the expiry of signatures and the run record only.
+    pub now: Epoch,
+    /// Who listens.
+    pub report: &'a dyn Report,
+    /// The wish to stop.
+    pub cancel: &'a Cancel,
+}
+
+/// What the user chose beyond the plan. None of it can change a product.
+pub struct Options<'a> {
+    /// Chosen when something must really run, and only then.
+    pub engine: &'a dyn Fn() -> Result<&'a dyn Engine>,
+    /// Processor count handed to the builds.
+    pub jobs: usize,
+    /// Where products go.
+    pub out: PathBuf,
+    /// Keep containers after the build, for autopsy.
+    pub keep: bool,
+}
+
+/// Builds what the plan says: the whole program on one screen.
+///
+/// # Errors
+/// Whatever a step fails with; the error names the step's object.
+pub fn build<'a>(plan: &'a plan::Plan, borders: &'a Borders<'a>, options: &Options<'a>) -> Result<Vec<pack::Product>> {
+    let sources = fetch::sources(plan, borders)?;
+    let builders = image::builders(plan, sources, borders)?;
+    let mut artifacts = Vec::new();
+    for builder in builders {
+        let finished = run::component(builder, borders, options)?;
+        artifacts.push(collect::artifacts(finished, borders, options)?);
+    }
+    pack::products(plan, artifacts, borders, options)
+}

@@ -1,0 +1,144 @@
+//! `build`, `plan` and `fetch`.
+
+use super::lock;
+use super::session::Session;
+use crate::cli::{Build, PlanArgs, Which};
+use crate::terminal;
+use serde::Serialize;
+use snpforge::build::plan::{self, Plan};
+use snpforge::build::{self, Borders, Options, cache, fetch as fetching, pack::Product};
+use snpforge::component::Component;
+use snpforge::engine::Engine;
+use snpforge::error::{Error, Kind, Result};
+use std::cell::OnceCell;
+
+/// `snpforge build`.
+///
+/// # Errors
+/// Whatever a step of the line fails with.
+pub fn build(arguments: &Build, session: &Session) -> Result<()> {
+    let wished = components(&arguments.components)?;
+    let products = session.with(arguments.offline, |borders| match products(arguments, &wished, session, borders) {
+        Err(error) if error.kind() == Kind::Gone && !arguments.which.locked => {
+            borders.report.warn(format!("{error}"));
+            lock::without_the_gone(&arguments.which, borders)?;
+            products(arguments, &wished, session, borders)
+        }
+        Err(error) if error.kind() == Kind::Gone => Err(error.remedy(format!(
+            "the lock names what no mirror has any more: `snpforge lock --release {} --update` resolves it anew",
+            arguments.which.release
+        ))),
+        other => other,
+    })?;
+    if arguments.json {
+        return terminal::json(&products);
+    }
+    for product in products {
+        let marks = [(product.cached, "unchanged, nothing ran"), (!product.pinned, "UNPINNED sources")];
+        let marks: Vec<&str> = marks.into_iter().filter_map(|(is, mark)| is.then_some(mark)).collect();
+        let note = if marks.is_empty() { String::new() } else { format!("  ({})", marks.join(", ")) };
+        terminal::line(format!("{}  {}{note}", product.sha256, product.path.display()));
+        for (file, sha256) in &product.files {
+            terminal::line(format!("{sha256}    {file}"));
+        }
+    }
+    Ok(())
+}
+
+fn products(arguments: &Build, wished: &[Component], session: &Session, borders: &Borders<'_>) -> Result<Vec<Product>> {
+    let plan = make(&arguments.which, wished, borders)?;
+    let chosen: OnceCell<Box<dyn Engine>> = OnceCell::new();
+    let engine = || -> Result<&dyn Engine> {
+        if chosen.get().is_none() {
+            let engine = session.engine(&arguments.engine, borders.store)?;
+            let _set_once = chosen.set(engine);
+        }
+        chosen.get().map(AsRef::as_ref).ok_or_else(|| Error::new(Kind::Engine, "engine", "was not chosen"))
+    };
+    let all = || std::thread::available_parallelism().map_or(1, std::num::NonZeroUsize::get);
+    let options = Options {
+        engine: &engine,
+        jobs: arguments.jobs.map_or_else(all, std::num::NonZeroUsize::get),
+        out: session.folder.join(&arguments.out),
+        keep: arguments.keep,
+    };
+    build::build(&plan, borders, &options)
+}
+
+fn make(which: &Which, wished: &[Component], borders: &Borders<'_>) -> Result<Plan> {
+    borders.report.phase("plan");
+    plan::make(lock::documents(which, wished, borders)?, wished)
+}
+
+fn components(words: &[String]) -> Result<Vec<Component>> {
+    let chosen = words.iter().map(|word| Component::select(word)).collect::<Result<Vec<_>>>()?;
+    Ok(chosen.into_iter().flatten().collect())
+}
+
+/// A plan with what the store knows of it.
+#[derive(Serialize)]
+struct Annotated<'a> {
+    #[serde(flatten)]
+    plan: &'a Plan,
+    /// Components whose result is already there.
+    present: Vec<Component>,
+}
+
+/// `snpforge plan`.
+///
+/// # Errors
+/// Whatever a document or lock fails with.
+pub fn plan(arguments: &PlanArgs, session: &Session) -> Result<()> {
+    let wished = components(&arguments.components)?;
+    session.with(false, |borders| {
+        let plan = make(&arguments.which, &wished, borders)?;
+        let mut present = Vec::new();
+        for task in &plan.tasks {
+            if cache::look_up(task, borders.store)?.is_some() {
+                present.push(task.component);
+            }
+        }
+        if arguments.json {
+            return terminal::json(&Annotated { plan: &plan, present });
+        }
+        show(&plan, &present);
+        Ok(())
+    })
+}
+
+fn show(plan: &Plan, present: &[Component]) {
+    terminal::line(format!("release {} of {}, epoch {}", plan.release, plan.date, plan.epoch));
+    terminal::line(format!("image   {} diff_id {}", plan.image, plan.diff_id));
+    for task in &plan.tasks {
+        let state = if present.contains(&task.component) { "present: nothing to run" } else { "to build" };
+        terminal::line(format!("{} {}  key {}  {state}", task.component, task.version, task.key));
+        for source in &task.sources {
+            let digest = source.digest.map_or("UNPINNED".to_owned(), |digest| digest.to_string());
+            terminal::line(format!("  source {} {} {digest}", source.folder, source.version));
+        }
+        for (name, value) in &task.inputs.environment {
+            terminal::line(format!("  env {name}={value}"));
+        }
+        for file in &task.expected {
+            terminal::line(format!("  makes {}", file.install));
+        }
+    }
+}
+
+/// `snpforge fetch`.
+///
+/// # Errors
+/// Whatever fetching fails with.
+pub fn fetch(which: &Which, session: &Session) -> Result<()> {
+    session.with(false, |borders| {
+        let plan = make(which, &[], borders)?;
+        let (definition, image_lock) = &plan.image_documents;
+        borders.report.phase("fetch");
+        fetching::packages(&definition.archive, image_lock, borders)?;
+        for task in &plan.tasks {
+            fetching::task_sources(task, &plan.release_documents.0, borders)?;
+        }
+        terminal::line("every input is in the store; `build --offline` needs no network");
+        Ok(())
+    })
+}

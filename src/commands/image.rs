@@ -1,0 +1,125 @@
+//! `image build|list|export|load`.
+
+use super::lock;
+use super::session::Session;
+use crate::cli::{Compress, Image};
+use crate::terminal;
+use serde::Serialize;
+use snpforge::build::{Borders, fetch, image as making, locking};
+use snpforge::compress::Format;
+use snpforge::error::{Error, Result};
+use snpforge::{oci, store::files};
+use std::fs::File;
+use std::path::Path;
+
+/// Runs one of the image commands.
+///
+/// # Errors
+/// Whatever it fails with.
+pub fn run(command: &Image, session: &Session) -> Result<()> {
+    match command {
+        Image::Build { name, locked, offline } => session.with(*offline, |borders| {
+            let image = made(name, *locked, borders)?;
+            terminal::line(format!("{}  {}  {} bytes", image.reference, image.diff_id.oci(), image.layer_size));
+            Ok(())
+        }),
+        Image::List { json } => session.with(true, |borders| list(*json, borders)),
+        Image::Export { name, file, compress } => {
+            session.with(false, |borders| export(name, &session.folder.join(file), *compress, borders))
+        }
+        Image::Load { name, engine } => session.with(false, |borders| {
+            let image = made(name, false, borders)?;
+            let engine = session.engine(engine, borders.store)?;
+            engine.load(&image, borders.cancel)?;
+            let info = engine.info()?;
+            terminal::line(format!("{} is in {} at {}", image.reference, info.name, info.address));
+            Ok(())
+        }),
+    }
+}
+
+fn made(name: &str, locked: bool, borders: &Borders<'_>) -> Result<oci::Image> {
+    let lock = lock::image(name, locked, borders)?;
+    let definition = borders.project.image(name)?;
+    if !borders.store.contains(&lock.diff_id) {
+        fetch::packages(&definition.archive, &lock, borders)?;
+    }
+    making::build(name, &definition, &lock, borders)
+}
+
+fn export(name: &str, file: &Path, compress: Compress, borders: &Borders<'_>) -> Result<()> {
+    let image = made(name, false, borders)?;
+    let format = match compress {
+        Compress::None => Format::Plain,
+        Compress::Gzip => Format::Gzip,
+        Compress::Zstd => Format::Zstd,
+    };
+    let mut whole = files::Whole::create(file)?;
+    write(&image, format, borders, &mut whole)?;
+    whole.keep()?;
+    let path = file.display();
+    terminal::line(format!(
+        "wrote {path} ({}); `docker load -i {path}` or `podman load -i {path}` takes it",
+        image.reference
+    ));
+    Ok(())
+}
+
+fn write(image: &oci::Image, format: Format, borders: &Borders<'_>, out: &mut dyn std::io::Write) -> Result<()> {
+    if format == Format::Plain {
+        return oci::layout::write(image, out);
+    }
+    let open = |path: &Path| File::open(path).map_err(|error| Error::io(path, "open", error));
+    let workers = std::thread::available_parallelism().map_or(1, std::num::NonZeroUsize::get);
+    let scratch = borders.store.scratch()?;
+    let path = scratch.path().join("layer");
+    let mut packed = files::Whole::create(&path)?;
+    let blob = oci::layout::pack(format, &mut open(&image.layer)?, &mut packed, workers)?;
+    packed.keep()?;
+    oci::layout::write_as(image, &blob, &mut open(&path)?, out)
+}
+
+/// What `image list` tells of one image.
+#[derive(Serialize)]
+struct Listed {
+    name: String,
+    summary: String,
+    locked: bool,
+    fits: bool,
+    packages: usize,
+    diff_id: Option<String>,
+    in_store: bool,
+}
+
+fn list(json: bool, borders: &Borders<'_>) -> Result<()> {
+    let all = borders.project.images().iter().map(|name| listed(name, borders)).collect::<Result<Vec<_>>>()?;
+    if json {
+        return terminal::json(&all);
+    }
+    for one in all {
+        let state = match (one.locked, one.fits, one.in_store) {
+            (false, ..) => "not locked",
+            (true, false, _) => "lock does not fit",
+            (true, true, false) => "locked",
+            (true, true, true) => "in the store",
+        };
+        let diff_id = one.diff_id.unwrap_or_default();
+        terminal::line(format!("{}  {state}  {} packages  {diff_id}\n  {}", one.name, one.packages, one.summary));
+    }
+    Ok(())
+}
+
+fn listed(name: &str, borders: &Borders<'_>) -> Result<Listed> {
+    let definition = borders.project.image(name)?;
+    let lock = borders.project.image_lock(name, true)?;
+    let fits = lock.as_ref().map_or(Ok::<bool, Error>(false), |lock| locking::image_fits(lock, &definition))?;
+    Ok(Listed {
+        name: name.to_owned(),
+        summary: definition.summary,
+        locked: lock.is_some(),
+        fits,
+        packages: lock.as_ref().map_or(0, |lock| lock.package.len()),
+        in_store: lock.as_ref().is_some_and(|lock| borders.store.contains(&lock.diff_id)),
+        diff_id: lock.map(|lock| lock.diff_id.oci()),
+    })
+}

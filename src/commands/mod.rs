@@ -1,0 +1,29 @@
+//! The commands: each translates arguments into a request, makes one call and turns the result into words.
+
+pub mod build;
+pub mod doctor;
+pub mod image;
+pub mod lock;
+pub mod session;
+pub mod shell;
+
+use crate::cli::Command;
+use session::Session;
+use snpforge::error::Result;
+
+/// Runs one command.
+///
+/// # Errors
+/// Whatever the command fails with; the kind chooses the exit code.
+pub fn run(command: &Command, session: &Session) -> Result<()> {
+    match command {
+        Command::Build(arguments) => build::build(arguments, session),
+        Command::Plan(arguments) => build::plan(arguments, session),
+        Command::Lock(arguments) => lock::lock(arguments, session),
+        Command::Fetch(which) => build::fetch(which, session),
+        Command::Image(arguments) => image::run(arguments, session),
+        Command::Doctor(arguments) => doctor::run(arguments, session),
+        Command::Completions { shell } => shell::completions(*shell),
+        Command::Man { folder } => shell::man(folder),
+    }
+}

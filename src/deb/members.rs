@@ -1,0 +1,229 @@
+//! The members of a package's tars, normalised and checked. The dialect is what dpkg writes: GNU tar with long-name
+//! members; anything else is refused.
+
+use super::{failed, refused};
+use crate::error::{Error, Result};
+use std::collections::HashMap;
+use std::io::Read;
+
+/// Bytes of the longest path (Linux' PATH_MAX) and of the longest name in it (NAME_MAX).
+const PATH_MAX: usize = 4096;
+const NAME_MAX: usize = 255;
+/// Members of one package; the largest in Debian have 60 000.
+const MEMBERS_MAX: usize = 1_000_000;
+
+/// One member of a package.
+pub struct Member<'a> {
+    /// Path from the root, without a leading `/` or `./`, without empty, `.` or `..` parts; empty for the root itself.
+    pub path: Vec<u8>,
+    /// Permission bits (12 bits).
+    pub mode: u32,
+    /// Seconds since 1970.
+    pub mtime: u64,
+    /// What it is.
+    pub body: Body<'a>,
+}
+
+/// What a member is, and its content.
+pub enum Body<'a> {
+    /// A folder.
+    Folder,
+    /// A regular file of `size` bytes.
+    File {
+        /// Its length.
+        size: u64,
+        /// Its bytes. What is not read is skipped.
+        content: &'a mut dyn Read,
+    },
+    /// A symbolic link; the target is as it stands in the package.
+    Symlink(Vec<u8>),
+    /// A hard link to an earlier regular file of the same package, by its normalised path.
+    HardLink(Vec<u8>),
+}
+
+/// What is known of a path while a package is read.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Seen {
+    /// Only as the parent of something.
+    Parent,
+    Folder,
+    File,
+    Symlink,
+}
+
+/// Reads `tar` to its end mark.
+pub(super) fn walk(package: &str, tar: &mut dyn Read, visit: &mut dyn FnMut(Member<'_>) -> Result<()>) -> Result<()> {
+    let mut archive = tar::Archive::new(tar);
+    let entries = archive.entries().map_err(|error| failed(package, error))?;
+    let mut walker = Walker { package, seen: HashMap::new(), long_path: None, long_link: None };
+    // Raw: the long-name members come here too, where their size is bounded, and nothing else is interpreted.
+    for entry in entries.raw(true) {
+        let mut entry = entry.map_err(|error| failed(package, error))?;
+        walker.entry(&mut entry, visit)?;
+    }
+    Ok(())
+}
+
+struct Walker<'a> {
+    package: &'a str,
+    seen: HashMap<Vec<u8>, Seen>,
+    long_path: Option<Vec<u8>>,
+    long_link: Option<Vec<u8>>,
+}
+
+impl Walker<'_> {
+    fn entry(
+        &mut self,
+        entry: &mut tar::Entry<'_, &mut dyn Read>,
+        visit: &mut dyn FnMut(Member<'_>) -> Result<()>,
+    ) -> Result<()> {
+        let header = entry.header();
+        let kind = header.entry_type();
+        match kind {
+            tar::EntryType::GNULongName => {
+                self.long_path = Some(self.long(entry)?);
+                return Ok(());
+            }
+            tar::EntryType::GNULongLink => {
+                self.long_link = Some(self.long(entry)?);
+                return Ok(());
+            }
+            _ => {}
+        }
+        let raw = self.long_path.take().unwrap_or_else(|| header.path_bytes().into_owned());
+        let link = self.long_link.take().or_else(|| header.link_name_bytes().map(|link| link.into_owned()));
+        let refuse = |cause: String| self.refuse(&raw, cause);
+        let number = |value: std::io::Result<u64>| value.map_err(|error| refuse(format!("damaged header: {error}")));
+        let mode = header.mode().map_err(|error| refuse(format!("damaged header: {error}")))? & 0o7777;
+        let mtime = number(header.mtime())?;
+        let size = number(header.entry_size())?;
+        let path = normalised(&raw).map_err(&refuse)?;
+        let body = match kind {
+            tar::EntryType::Directory => Body::Folder,
+            tar::EntryType::Regular if raw.ends_with(b"/") => {
+                return Err(refuse("a file with a slash at its end".into()));
+            }
+            tar::EntryType::Regular => Body::File { size, content: entry },
+            tar::EntryType::Symlink => Body::Symlink(symlink_target(link).map_err(&refuse)?),
+            tar::EntryType::Link => Body::HardLink(normalised(&link.unwrap_or_default()).map_err(&refuse)?),
+            tar::EntryType::Char | tar::EntryType::Block => return Err(refuse("is a device".into())),
+            tar::EntryType::Fifo => return Err(refuse("is a FIFO".into())),
+            other => return Err(refuse(format!("is of tar type {:?}", char::from(other.as_byte())))),
+        };
+        self.note(&raw, &path, &body)?;
+        visit(Member { path, mode, mtime, body })
+    }
+
+    /// Refuses what is there twice, lies below something that is no folder, or links to nothing.
+    fn note(&mut self, raw: &[u8], path: &[u8], body: &Body<'_>) -> Result<()> {
+        let kind = match body {
+            Body::Folder => Seen::Folder,
+            Body::File { .. } => Seen::File,
+            Body::Symlink(_) => Seen::Symlink,
+            Body::HardLink(target) if self.seen.get(target) == Some(&Seen::File) => Seen::File,
+            Body::HardLink(target) => {
+                return Err(
+                    self.refuse(raw, format!("hard link to `{}`, no earlier file of the package", show(target)))
+                );
+            }
+        };
+        if path.is_empty() && kind != Seen::Folder {
+            return Err(self.refuse(raw, "stands in place of the root".into()));
+        }
+        if self.seen.len() > MEMBERS_MAX {
+            return Err(self.refuse(raw, format!("there are more than {MEMBERS_MAX} members")));
+        }
+        for (at, _) in path.iter().enumerate().filter(|(_, byte)| **byte == b'/') {
+            match self.seen.get(&path[..at]) {
+                Some(Seen::Folder | Seen::Parent) => {}
+                Some(Seen::Symlink) => {
+                    return Err(self.refuse(raw, format!("lies below the symbolic link `{}`", show(&path[..at]))));
+                }
+                Some(Seen::File) => {
+                    return Err(self.refuse(raw, format!("lies below the file `{}`", show(&path[..at]))));
+                }
+                None => drop(self.seen.insert(path[..at].to_vec(), Seen::Parent)),
+            }
+        }
+        match self.seen.insert(path.to_vec(), kind) {
+            None => Ok(()),
+            Some(Seen::Parent) if kind == Seen::Folder => Ok(()),
+            Some(_) => Err(self.refuse(raw, "is there twice".into())),
+        }
+    }
+
+    /// The content of a long-name member, without the NUL at its end.
+    fn long(&self, entry: &mut tar::Entry<'_, &mut dyn Read>) -> Result<Vec<u8>> {
+        let mut name = Vec::new();
+        entry.take(PATH_MAX as u64 + 2).read_to_end(&mut name).map_err(|error| failed(self.package, error))?;
+        if name.last() == Some(&0) {
+            name.pop();
+        }
+        if name.len() > PATH_MAX {
+            return Err(self.refuse(&name[..64], format!("is longer than {PATH_MAX} bytes")));
+        }
+        Ok(name)
+    }
+
+    fn refuse(&self, raw: &[u8], cause: String) -> Error {
+        refused(self.package, format!("member `{}`: {cause}", show(raw)))
+    }
+}
+
+/// A path for messages.
+fn show(path: &[u8]) -> std::borrow::Cow<'_, str> {
+    String::from_utf8_lossy(path)
+}
+
+/// The path from the root, or why it is none. Names need not be UTF-8: they stay bytes.
+fn normalised(raw: &[u8]) -> std::result::Result<Vec<u8>, String> {
+    // A line end would forge entries in the package database's file lists; dpkg refuses it too.
+    if raw.contains(&0) || raw.contains(&b'\n') {
+        return Err("its name holds a NUL or a line end".into());
+    }
+    let mut path = Vec::with_capacity(raw.len());
+    for part in raw.split(|byte| *byte == b'/') {
+        match part {
+            b"" | b"." => continue,
+            b".." => return Err("leads out of the root".into()),
+            long if long.len() > NAME_MAX => return Err(format!("a part of its name is longer than {NAME_MAX} bytes")),
+            part => {
+                if !path.is_empty() {
+                    path.push(b'/');
+                }
+                path.extend_from_slice(part);
+            }
+        }
+    }
+    if path.len() > PATH_MAX { Err(format!("is longer than {PATH_MAX} bytes")) } else { Ok(path) }
+}
+
+/// A symbolic link may point anywhere: nothing here or in a layer is ever reached through it.
+fn symlink_target(link: Option<Vec<u8>>) -> std::result::Result<Vec<u8>, String> {
+    match link {
+        Some(target) if !target.is_empty() && !target.contains(&0) => Ok(target),
+        _ => Err("a symbolic link without a target".into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_become_relative() {
+        for (raw, path) in [("./a/b", "a/b"), ("/a//b/", "a/b"), (".//./a", "a"), ("./", ""), ("a/...", "a/...")] {
+            assert_eq!(normalised(raw.as_bytes()).unwrap(), path.as_bytes(), "{raw}");
+        }
+        assert_eq!(normalised(b"./caf\xe9").unwrap(), b"caf\xe9");
+    }
+
+    #[test]
+    fn paths_that_lead_out_are_refused() {
+        for raw in ["..", "./../a", "a/../../b", "a/b/..", "/..", "a\nb"] {
+            assert!(normalised(raw.as_bytes()).is_err(), "{raw}");
+        }
+        assert!(normalised(&[b'a'; 256]).is_err());
+        assert!(normalised("a/".repeat(2100).as_bytes()).is_err());
+    }
+}

@@ -1,0 +1,275 @@
+//! The one layer of an image, from packages: a pure function of their bytes and the definition. Nothing of this
+//! machine, no clock and no number of threads is in it; nothing is configured or run.
+//!
+//! # The layer's form
+//! Part of the meaning of `lock::FORMAT`: a change here is a change of every image's identity.
+//!
+//! - A tar of the dialect of [`crate::tarball`]. Every path occurs once, folders before what they hold; there is no
+//!   entry for the root itself.
+//! - First the frame: folders and empty files of the contract and the links of merged /usr (bin, sbin, lib; lib32, lib64
+//!   and libx32 appear with the first path below them).
+//! - Then the packages by name, but a package that `Replaces` another's files before that one; of a path that both
+//!   have, the first stays. Two packages with one path and no such right are refused, as dpkg refuses them.
+//! - Within a package its members in the package's order, then copies of its hard links (by target), then its files of
+//!   the package database (by path).
+//! - Last, what depends on all packages: account tables, the definition's links, the rest of the package database.
+//! - Times are those of the package, but not after the epoch; folders and what this tool makes have the epoch.
+//!   Everything belongs to 0:0 but the contract's own folders. Set-id bits are masked.
+//! - Left out: what only a running system fills (/run, /tmp, /dev, /proc, /sys, /var/log, /var/cache, ...), what an
+//!   engine puts in place (/etc/hosts, ...), and what the definition excludes. Package lists still name it, as dpkg's
+//!   own path filters leave them.
+//! - There is no ld.so.cache: all libraries of a builder lie in the linker's default folders.
+
+mod accounts;
+mod assemble;
+mod database;
+mod decode;
+mod flow;
+mod order;
+mod rules;
+
+use crate::cancel::{self, Cancel};
+use crate::date::Epoch;
+use crate::definition::Root;
+use crate::digest::Digest;
+use crate::error::{Error, Kind, Result};
+use crate::report::{Report, Unit};
+use assemble::{Assembler, Owner};
+use decode::Event;
+use flow::{Flow, Sender};
+use rules::Rules;
+use std::io::{self, Read, Write};
+
+/// Opens a package's bytes from their start. Called more than once, from several threads.
+pub type Open = Box<dyn Fn() -> io::Result<Box<dyn Read + Send>> + Send + Sync>;
+
+/// A package that goes into a layer. Its bytes must be what the lock says: that is the caller's to check.
+pub struct Package {
+    /// Package name.
+    pub name: String,
+    /// Full version.
+    pub version: String,
+    /// `amd64` or `all`.
+    pub architecture: String,
+    /// Its bytes.
+    pub open: Open,
+}
+
+impl Package {
+    /// The file name a pool would have it under, for messages.
+    pub fn file_name(&self) -> String {
+        format!("{}_{}_{}.deb", self.name, self.version, self.architecture)
+    }
+}
+
+/// What the build contract wants of every root.
+#[derive(Clone, Copy, Debug)]
+pub struct Contract<'a> {
+    /// Folders at the top that must be there.
+    pub folders: &'a [&'a str],
+    /// Those of them that belong to the user of builds.
+    pub owned: &'a [&'a str],
+    /// User and group id of builds.
+    pub id: u32,
+    /// That user's name.
+    pub user: &'a str,
+    /// That user's home.
+    pub home: &'a str,
+}
+
+/// What a layer is made after, besides its packages.
+#[derive(Clone, Copy, Debug)]
+pub struct Recipe<'a> {
+    /// The definition's root.
+    pub root: &'a Root,
+    /// The date of everything.
+    pub epoch: Epoch,
+    /// The build contract.
+    pub contract: Contract<'a>,
+}
+
+/// A written layer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Layer {
+    /// Digest of the tar.
+    pub diff_id: Digest,
+    /// Its length in bytes.
+    pub size: u64,
+    /// The number of its entries.
+    pub entries: usize,
+}
+
+/// Writes the layer of `packages`, given in any order, to `out`. Reads with `workers` threads; peak memory is about
+/// 40 MiB and 10 MiB for each of them.
+///
+/// # Errors
+/// [`Kind::Trust`] for a damaged or hostile package, [`Kind::Resolve`] for packages that cannot be together,
+/// [`Kind::Lock`] for a package that is there twice, [`Kind::Document`] for a link of the definition that is in the
+/// way of a package, [`Kind::Io`] when reading or writing fails, [`Kind::Interrupted`].
+pub fn build(
+    packages: &[Package],
+    recipe: &Recipe<'_>,
+    workers: usize,
+    out: &mut dyn Write,
+    report: &dyn Report,
+    cancel: &Cancel,
+) -> Result<Layer> {
+    const TASK: &str = "image layer";
+    report.begin(TASK, Some(packages.len() as u64), Unit::Steps);
+    let (packages, claims) = order::sorted(packages, workers)?;
+    let rules = Rules::of(recipe.root);
+    let flow = Flow::new(packages.len());
+    // Small writes gather before they are hashed and stored.
+    let out = io::BufWriter::with_capacity(256 * 1024, out);
+    let mut assembler = Assembler::new(out, &claims, recipe.epoch.0);
+    let layer = std::thread::scope(|scope| {
+        for _ in 0..workers.max(1) {
+            scope.spawn(|| {
+                while let Some(at) = flow.take() {
+                    decode::unpack(packages[at], &rules, &mut Sender::new(&flow, at));
+                }
+            });
+        }
+        let progress = |done| {
+            report.progress(TASK, done);
+            cancel::check(cancel, TASK)
+        };
+        let _stop = flow.stopper();
+        write(&mut assembler, recipe, &rules, &flow, packages.len(), &progress)
+    });
+    layer?;
+    let entries = assembler.entries();
+    let (diff_id, size) = assembler.finish()?;
+    report.end(TASK, format!("{entries} entries, {size} bytes, sha256 {diff_id}"));
+    Ok(Layer { diff_id, size, entries })
+}
+
+/// Writes everything: frame, packages, and what depends on all of them.
+fn write<W: Write>(
+    assembler: &mut Assembler<'_, W>,
+    recipe: &Recipe<'_>,
+    rules: &Rules<'_>,
+    flow: &Flow,
+    packages: usize,
+    progress: &dyn Fn(u64) -> Result<()>,
+) -> Result<()> {
+    frame(assembler, recipe)?;
+    let mut database = database::Database::default();
+    let mut captured = Vec::new();
+    for at in 0..packages {
+        progress(at as u64)?;
+        let mut unpacked = package(assembler, flow, at)?;
+        captured.append(&mut unpacked.captured);
+        let lost = assembler.lost();
+        let is_lost = |path: &[u8]| !lost.is_empty() && rules.place(path).is_some_and(|path| lost.contains(&path));
+        for (path, mode, content) in database.add(unpacked, &is_lost) {
+            assembler.made(&path, mode, &content)?;
+        }
+    }
+    for (path, content) in accounts::tables(&recipe.contract, &captured) {
+        assembler.made(path, 0o644, &content)?;
+    }
+    links(assembler, recipe.root)?;
+    for folder in database::FOLDERS {
+        assembler.folder(format!("{}/{folder}", database::FOLDER).as_bytes(), 0o755, 0, Owner::Tool)?;
+    }
+    for (path, mode, content) in database.finish() {
+        assembler.made(&path, mode, &content)?;
+    }
+    progress(packages as u64)
+}
+
+/// What every root has before any package.
+fn frame<W: Write>(assembler: &mut Assembler<'_, W>, recipe: &Recipe<'_>) -> Result<()> {
+    let contract = &recipe.contract;
+    for folder in contract.folders {
+        let id = if contract.owned.contains(folder) { contract.id } else { 0 };
+        assembler.folder(folder.as_bytes(), 0o755, id, Owner::Tool)?;
+    }
+    for (folder, mode) in
+        [("dev", 0o755), ("proc", 0o755), ("run", 0o755), ("sys", 0o755), ("tmp", 0o1777), ("var/tmp", 0o1777)]
+    {
+        assembler.folder(folder.as_bytes(), mode, 0, Owner::Tool)?;
+    }
+    // Engines bind over them, which needs a file in place.
+    for file in ["etc/hostname", "etc/hosts", "etc/resolv.conf"] {
+        assembler.made(file, 0o644, b"")?;
+    }
+    if recipe.root.merged_usr {
+        for name in rules::always_linked() {
+            top_link(assembler, name)?;
+        }
+    }
+    Ok(())
+}
+
+fn top_link<W: Write>(assembler: &mut Assembler<'_, W>, name: &str) -> Result<()> {
+    let target = format!("usr/{name}");
+    assembler.folder(target.as_bytes(), 0o755, 0, Owner::Tool)?;
+    if assembler.holds(name.as_bytes()) {
+        return Ok(());
+    }
+    assembler.symlink(name.as_bytes(), target.as_bytes(), u64::MAX, Owner::Tool)
+}
+
+/// Writes the entries of one package.
+fn package<W: Write>(assembler: &mut Assembler<'_, W>, flow: &Flow, at: usize) -> Result<decode::Unpacked> {
+    let owner = Owner::Package(at);
+    loop {
+        match flow.receive(at) {
+            Event::TopLink(name) => top_link(assembler, name)?,
+            Event::Folder { path, mode } => assembler.folder(&path, mode, 0, owner)?,
+            Event::Symlink { path, target, mtime } => assembler.symlink(&path, &target, mtime, owner)?,
+            Event::File { path, mode, mtime, size, first } => {
+                let mut content = Content { flow, package: at, chunk: first, read: 0, left: size };
+                assembler.file(&path, (mode, mtime), size, &mut content, owner)?;
+            }
+            Event::End(unpacked) => return Ok(*unpacked),
+            Event::Failed(error) => return Err(error),
+            Event::Chunk(_) => return Err(Error::new(Kind::Io, "image layer", "content without a file")),
+        }
+    }
+}
+
+/// The content of a file, from its chunks.
+struct Content<'a> {
+    flow: &'a Flow,
+    package: usize,
+    chunk: Vec<u8>,
+    read: usize,
+    left: u64,
+}
+
+impl Read for Content<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if self.left == 0 {
+            return Ok(0);
+        }
+        while self.read == self.chunk.len() {
+            match self.flow.receive(self.package) {
+                Event::Chunk(chunk) => (self.chunk, self.read) = (chunk, 0),
+                // It travels inside and is taken out again where writing fails.
+                Event::Failed(error) => return Err(io::Error::other(error)),
+                _ => return Err(io::ErrorKind::UnexpectedEof.into()),
+            }
+        }
+        let count = buffer.len().min(self.chunk.len() - self.read);
+        buffer[..count].copy_from_slice(&self.chunk[self.read..self.read + count]);
+        self.read += count;
+        self.left -= count as u64;
+        Ok(count)
+    }
+}
+
+/// The definition's links: what configuring would have made.
+fn links<W: Write>(assembler: &mut Assembler<'_, W>, root: &Root) -> Result<()> {
+    for (path, target) in &root.links {
+        let path = path.trim_start_matches('/');
+        if assembler.holds(path.as_bytes()) {
+            return Err(Error::new(Kind::Document, "image definition", format!("root.links: /{path} is in a package"))
+                .remedy("remove it from root.links"));
+        }
+        assembler.symlink(path.as_bytes(), target.as_bytes(), u64::MAX, Owner::Tool)?;
+    }
+    Ok(())
+}

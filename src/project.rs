@@ -1,0 +1,220 @@
+//! The folder that holds `releases/`, `images/` and the Containerfiles: finds and reads what a person wrote and what
+//! `lock` wrote. Knows file names, not what the documents mean.
+
+use crate::component::Component;
+use crate::containerfile::Containerfile;
+use crate::definition::ImageDefinition;
+use crate::digest::Digest;
+use crate::error::{Error, Kind, Result};
+use crate::lock::{ImageLock, ReleaseLock};
+use crate::release::Release;
+use crate::store::files;
+use serde::{Deserialize, Serialize};
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+
+/// A project folder.
+#[derive(Clone, Debug)]
+pub struct Project {
+    root: PathBuf,
+}
+
+/// One file of a recipe.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RecipeFile {
+    /// Path below the recipe's folder.
+    pub path: String,
+    /// May be run.
+    pub executable: bool,
+    /// The content.
+    #[serde(skip)]
+    pub content: Vec<u8>,
+    /// Digest of the content.
+    pub sha256: Digest,
+}
+
+/// How a component is built: its Containerfile and its recipe's files, as they stand in the project.
+#[derive(Clone, Debug)]
+pub struct Method {
+    /// The parsed Containerfile.
+    pub containerfile: Containerfile,
+    /// Digest of the Containerfile's text.
+    pub containerfile_sha256: Digest,
+    /// The recipe's files, sorted by path.
+    pub recipe: Vec<RecipeFile>,
+}
+
+/// What a release is called when the tool looks for its files.
+const LOCAL: &str = "untracked";
+
+impl Project {
+    /// The project in `start` or the nearest folder above it.
+    ///
+    /// # Errors
+    /// [`Kind::Usage`] when there is none.
+    pub fn find(start: &Path) -> Result<Self> {
+        let holds = |folder: &&Path| folder.join("releases").is_dir() && folder.join("images").is_dir();
+        match start.ancestors().find(holds) {
+            Some(root) => Ok(Project { root: root.to_owned() }),
+            None => Err(Error::new(
+                Kind::Usage,
+                start.display(),
+                "neither this folder nor one above it holds releases/ and images/",
+            )
+            .remedy("run snpforge in a clone of its repository, or name one with --project")),
+        }
+    }
+
+    /// The project's folder.
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// The names of the files `folder/NAME.toml`, sorted.
+    fn names(&self, folder: &str) -> Vec<String> {
+        let entries = std::fs::read_dir(self.root.join(folder)).into_iter().flatten().flatten();
+        let mut names: Vec<String> =
+            entries.filter_map(|entry| entry.file_name().to_str()?.strip_suffix(".toml").map(str::to_owned)).collect();
+        names.sort();
+        names
+    }
+
+    /// The releases this project has.
+    pub fn releases(&self) -> Vec<String> {
+        self.names("releases")
+    }
+
+    /// The images this project has.
+    pub fn images(&self) -> Vec<String> {
+        self.names("images")
+    }
+
+    fn read_text(&self, path: &str) -> Result<String> {
+        let whole = self.root.join(path);
+        std::fs::read_to_string(&whole).map_err(|error| Error::io(&whole, "read", error))
+    }
+
+    /// The text of `folder/NAME.toml`, with a helpful error for a name that does not exist.
+    fn definition_text(&self, folder: &str, what: &str, name: &str) -> Result<String> {
+        let known = self.names(folder);
+        if !known.iter().any(|one| one == name) {
+            return Err(Error::new(
+                Kind::Usage,
+                format!("{what} `{name}`"),
+                format!("there is no {folder}/{name}.toml"),
+            )
+            .remedy(format!("choose one of: {}", known.join(", "))));
+        }
+        self.read_text(&format!("{folder}/{name}.toml"))
+    }
+
+    /// Reads `releases/NAME.toml`.
+    ///
+    /// # Errors
+    /// [`Kind::Usage`] when it does not exist, [`Kind::Document`] when it cannot be understood.
+    pub fn release(&self, name: &str) -> Result<Release> {
+        let text = self.definition_text("releases", "release", name)?;
+        Release::parse(&format!("releases/{name}.toml"), &text)
+    }
+
+    /// Reads `images/NAME.toml`.
+    ///
+    /// # Errors
+    /// [`Kind::Usage`] when it does not exist, [`Kind::Document`] when it cannot be understood.
+    pub fn image(&self, name: &str) -> Result<ImageDefinition> {
+        let text = self.definition_text("images", "image", name)?;
+        ImageDefinition::parse(&format!("images/{name}.toml"), &text)
+    }
+
+    /// Where the lock of `folder/NAME` is: the tracked one, or the one that `build` wrote because an input was gone.
+    pub fn lock_path(&self, folder: &str, name: &str, tracked: bool) -> PathBuf {
+        let middle = if tracked { String::new() } else { format!(".{LOCAL}") };
+        self.root.join(folder).join(format!("{name}{middle}.lock"))
+    }
+
+    /// Reads `images/NAME.lock`, or with `tracked` false its untracked stand-in; `None` when there is none.
+    ///
+    /// # Errors
+    /// [`Kind::Document`] when it cannot be understood.
+    pub fn image_lock(&self, name: &str, tracked: bool) -> Result<Option<ImageLock>> {
+        read_lock(&self.lock_path("images", name, tracked), ImageLock::parse)
+    }
+
+    /// Reads `releases/NAME.lock`, or with `tracked` false its untracked stand-in; `None` when there is none.
+    ///
+    /// # Errors
+    /// [`Kind::Document`] when it cannot be understood.
+    pub fn release_lock(&self, name: &str, tracked: bool) -> Result<Option<ReleaseLock>> {
+        read_lock(&self.lock_path("releases", name, tracked), ReleaseLock::parse)
+    }
+
+    /// Writes a lock, whole or not at all.
+    ///
+    /// # Errors
+    /// [`Kind::Io`].
+    pub fn write_lock(&self, folder: &str, name: &str, tracked: bool, text: &str) -> Result<PathBuf> {
+        let path = self.lock_path(folder, name, tracked);
+        files::write_whole(&path, text.as_bytes())?;
+        Ok(path)
+    }
+
+    /// The keyring an archive definition names, relative to the folder of the defining file.
+    ///
+    /// # Errors
+    /// [`Kind::Io`] when it cannot be read.
+    pub fn keyring(&self, folder: &str, relative: &str) -> Result<Vec<u8>> {
+        let path = self.root.join(folder).join(relative);
+        std::fs::read(&path).map_err(|error| Error::io(&path, "read the keyring", error))
+    }
+
+    /// A component's Containerfile and recipe.
+    ///
+    /// # Errors
+    /// [`Kind::Document`] for a Containerfile with more than is allowed, [`Kind::Io`] when a file cannot be read.
+    pub fn method(&self, component: Component) -> Result<Method> {
+        let name = format!("Containerfile.{}", component.family());
+        let text = self.read_text(&name)?;
+        let folder = self.root.join("images").join(component.family());
+        let mut recipe = Vec::new();
+        for entry in walkdir::WalkDir::new(&folder).sort_by_file_name() {
+            let entry = entry.map_err(|error| Error::new(Kind::Io, folder.display(), error))?;
+            if !entry.file_type().is_file() {
+                continue;
+            }
+            let content = std::fs::read(entry.path()).map_err(|error| Error::io(entry.path(), "read", error))?;
+            let mode = entry.metadata().map_err(|error| Error::new(Kind::Io, entry.path().display(), error))?;
+            let path = entry.path().strip_prefix(&folder).unwrap_or(entry.path()).to_string_lossy().into_owned();
+            let executable = mode.permissions().mode() & 0o100 != 0;
+            recipe.push(RecipeFile { path, executable, sha256: Digest::of(&content), content });
+        }
+        recipe.sort_by(|a, b| a.path.cmp(&b.path));
+        let containerfile = Containerfile::parse(&name, &text)?;
+        Ok(Method { containerfile, containerfile_sha256: Digest::of(text.as_bytes()), recipe })
+    }
+}
+
+fn read_lock<T>(path: &Path, parse: fn(&str, &str) -> Result<T>) -> Result<Option<T>> {
+    match std::fs::read_to_string(path) {
+        Ok(text) => parse(&path.to_string_lossy(), &text).map(Some),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(Error::io(path, "read", error)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_wrong_name_lists_the_right_ones() {
+        let folder = tempfile::tempdir().unwrap();
+        for path in ["releases/one.toml", "releases/two.toml", "images/x.toml"] {
+            files::write_whole(&folder.path().join(path), b"").unwrap();
+        }
+        let project = Project::find(&folder.path().join("images")).unwrap();
+        let error = project.release("three").unwrap_err();
+        assert_eq!(error.kind(), Kind::Usage);
+        assert_eq!(error.remedy_text(), Some("choose one of: one, two"));
+        assert_eq!(Project::find(Path::new("/")).unwrap_err().kind(), Kind::Usage);
+    }
+}

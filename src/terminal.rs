@@ -1,0 +1,209 @@
+//! The only place that prints. Progress goes to stderr (bars on a terminal, plain lines elsewhere, JSON lines on
+//! request), results go to stdout.
+
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "the one place that prints")]
+
+use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
+use serde::Serialize;
+use snpforge::error::Error;
+use snpforge::report::{Event, Report, Unit};
+use std::collections::HashMap;
+use std::io::{IsTerminal, Write};
+use std::sync::Mutex;
+use std::time::{Duration, Instant};
+
+/// How progress is shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum Mode {
+    /// Bars on a terminal, plain lines elsewhere.
+    Auto,
+    /// Bars.
+    Tty,
+    /// Plain lines.
+    Plain,
+    /// One JSON object per line.
+    Json,
+}
+
+/// A listener for the chosen mode. `dumb` says that the terminal cannot move its cursor (TERM=dumb).
+pub fn report(mode: Mode, dumb: bool) -> Box<dyn Report> {
+    let terminal = std::io::stderr().is_terminal() && !dumb;
+    match mode {
+        Mode::Json => Box::new(JsonLines),
+        Mode::Tty => Box::new(Bars::new()),
+        Mode::Auto if terminal => Box::new(Bars::new()),
+        Mode::Auto | Mode::Plain => Box::new(Plain::default()),
+    }
+}
+
+/// Prints a result line for people.
+pub fn line(text: impl std::fmt::Display) {
+    print(&format!("{text}\n"));
+}
+
+/// Prints a value as JSON for programs.
+pub fn json<T: Serialize>(value: &T) -> snpforge::error::Result<()> {
+    let failed = |error| Error::new(snpforge::error::Kind::Document, "JSON", error);
+    // Through a `Value`: its keys are sorted.
+    let value = serde_json::to_value(value).map_err(failed)?;
+    line(serde_json::to_string_pretty(&value).map_err(failed)?);
+    Ok(())
+}
+
+/// Prints bytes as they are (completions, man pages). A closed pipe ends the output, not the program.
+pub fn print(text: &str) {
+    let _closed_pipe = std::io::stdout().write_all(text.as_bytes());
+}
+
+/// Prints an error with its causes and remedy, once.
+pub fn error(error: &Error) {
+    eprintln!("error: {error}");
+    let mut source = std::error::Error::source(error);
+    while let Some(cause) = source {
+        let text = cause.to_string();
+        if !error.cause().contains(&text) {
+            eprintln!("  because: {text}");
+        }
+        source = cause.source();
+    }
+    if let Some(remedy) = error.remedy_text() {
+        eprintln!("  help: {remedy}");
+    }
+}
+
+/// One JSON object per event.
+struct JsonLines;
+
+impl Report for JsonLines {
+    fn event(&self, event: Event) {
+        if let Ok(text) = serde_json::to_string(&event) {
+            eprintln!("{text}");
+        }
+    }
+}
+
+/// Lines for logs and pipes: starts, ends, notes, and progress at most every ten seconds per task.
+#[derive(Default)]
+struct Plain(Mutex<HashMap<String, (Instant, Option<u64>, Option<Unit>)>>);
+
+/// The least time between two progress lines of a task.
+const QUIET: Duration = Duration::from_secs(10);
+
+impl Report for Plain {
+    fn event(&self, event: Event) {
+        let Ok(mut tasks) = self.0.lock() else { return };
+        match event {
+            Event::Phase { name } => eprintln!("==> {name}"),
+            Event::Note { text } => eprintln!("{text}"),
+            Event::Warning { text } => eprintln!("warning: {text}"),
+            Event::Begin { task, total, unit } => {
+                eprintln!(
+                    "{task}: begins{}",
+                    total.map_or(String::new(), |total| format!(", {}", amount(total, unit)))
+                );
+                tasks.insert(task, (Instant::now(), total, Some(unit)));
+            }
+            Event::Progress { task, done, total, text } => {
+                let Some((shown, known, unit)) = tasks.get_mut(&task) else { return };
+                *known = total.or(*known);
+                if let Some(text) = text {
+                    *shown = Instant::now();
+                    eprintln!("{task}: {text}");
+                } else if let Some(done) = done.filter(|_| shown.elapsed() >= QUIET) {
+                    *shown = Instant::now();
+                    let of = known
+                        .map_or(String::new(), |total| format!(" of {}", amount(total, unit.unwrap_or(Unit::Steps))));
+                    eprintln!("{task}: {}{of}", amount(done, unit.unwrap_or(Unit::Steps)));
+                }
+            }
+            Event::Line { .. } => {}
+            Event::End { task, outcome } => {
+                tasks.remove(&task);
+                eprintln!("{task}: {outcome}");
+            }
+        }
+    }
+}
+
+fn amount(count: u64, unit: Unit) -> String {
+    match unit {
+        Unit::Bytes => format!("{:.1} MB", count as f64 / 1e6),
+        Unit::Steps => count.to_string(),
+    }
+}
+
+/// Bars on a terminal: one per open task, notes above them.
+struct Bars {
+    all: MultiProgress,
+    open: Mutex<HashMap<String, (ProgressBar, Unit)>>,
+}
+
+impl Bars {
+    fn new() -> Self {
+        Bars { all: MultiProgress::with_draw_target(ProgressDrawTarget::stderr()), open: Mutex::default() }
+    }
+
+    fn above(&self, text: &str) {
+        // `println` of indicatif drops messages where it draws nothing.
+        if self.all.is_hidden() || self.all.println(text).is_err() {
+            eprintln!("{text}");
+        }
+    }
+
+    fn begin(&self, task: String, total: Option<u64>, unit: Unit) {
+        let bar = self.all.add(total.map_or_else(ProgressBar::new_spinner, ProgressBar::new));
+        bar.set_prefix(task.clone());
+        bar.set_style(style(total.is_some(), unit));
+        bar.enable_steady_tick(Duration::from_millis(200));
+        if let Ok(mut open) = self.open.lock() {
+            open.insert(task, (bar, unit));
+        }
+    }
+
+    fn with(&self, task: &str, act: impl FnOnce(&ProgressBar, Unit)) {
+        if let Ok(open) = self.open.lock()
+            && let Some((bar, unit)) = open.get(task)
+        {
+            act(bar, *unit);
+        }
+    }
+}
+
+fn style(counted: bool, unit: Unit) -> ProgressStyle {
+    let template = match (counted, unit) {
+        (true, Unit::Bytes) => "{prefix:.bold} [{bar:30}] {bytes}/{total_bytes} {bytes_per_sec} {wide_msg}",
+        (true, Unit::Steps) => "{prefix:.bold} [{bar:30}] {pos}/{len} {elapsed} {wide_msg}",
+        (false, _) => "{spinner} {prefix:.bold} {elapsed} {wide_msg}",
+    };
+    ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar()).progress_chars("=> ")
+}
+
+impl Report for Bars {
+    fn event(&self, event: Event) {
+        match event {
+            Event::Phase { name } => self.above(&format!("==> {name}")),
+            Event::Note { text } => self.above(&text),
+            Event::Warning { text } => self.above(&format!("warning: {text}")),
+            Event::Begin { task, total, unit } => self.begin(task, total, unit),
+            Event::Progress { task, done, total, text } => self.with(&task, |bar, unit| {
+                if let Some(total) = total {
+                    bar.set_length(total);
+                    bar.set_style(style(true, unit));
+                }
+                if let Some(done) = done {
+                    bar.set_position(done);
+                }
+                if let Some(text) = text {
+                    bar.set_message(text);
+                }
+            }),
+            Event::Line { .. } => {}
+            Event::End { task, outcome } => {
+                if let Some((bar, _)) = self.open.lock().ok().and_then(|mut open| open.remove(&task)) {
+                    bar.finish_and_clear();
+                }
+                self.above(&format!("{task}: {outcome}"));
+            }
+        }
+    }
+}
