@@ -1,7 +1,7 @@
 //! The only place that prints. Progress goes to stderr (bars on a terminal, plain lines elsewhere, JSON lines on
 //! request), results go to stdout.
 
-#![expect(clippy::print_stdout, clippy::print_stderr, reason = "the one place that prints")]
+#![expect(clippy::print_stderr, reason = "the one place that prints")]
 
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde::Serialize;
@@ -84,7 +84,10 @@ impl Report for JsonLines {
 
 /// Lines for logs and pipes: starts, ends, notes, and progress at most every ten seconds per task.
 #[derive(Default)]
-struct Plain(Mutex<HashMap<String, (Instant, Option<u64>, Option<Unit>)>>);
+struct Plain(Mutex<HashMap<String, Open>>);
+
+/// A task's last line, its total and what is counted.
+type Open = (Instant, Option<u64>, Option<Unit>);
 
 /// The least time between two progress lines of a task.
 const QUIET: Duration = Duration::from_secs(10);

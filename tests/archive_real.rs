@@ -37,7 +37,6 @@ const OTHERS: &[&str] = &[
     "libreoffice-writer-nogui",
     "postfix logrotate cron",
     "qemu-system-x86 ovmf grub-efi-amd64 libvirt-daemon-system",
-    "apache2 php mariadb-server",
     "rustc cargo golang-go nodejs npm",
     "task-xfce-desktop",
 ];

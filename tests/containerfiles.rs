@@ -88,9 +88,6 @@ fn adds_no_layer(name: &str) -> Result<(), Failed> {
 fn main() {
     let arguments = Arguments::from_args();
     let reason = why_not();
-    if let Some(reason) = &reason {
-        println!("ignored: {reason}");
-    }
     let trials = FILES.iter().map(|name| {
         let file = *name;
         let title = match &reason {

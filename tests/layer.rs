@@ -32,6 +32,7 @@ fn root() -> Root {
 }
 
 /// Packages with everything that real ones have been seen with.
+#[expect(clippy::too_many_lines, reason = "a list of everything a package may hold")]
 fn sample() -> Vec<Deb> {
     let long_name = "n".repeat(120);
     let long_path = format!("./usr/share/{}{}", format!("{}/", "d".repeat(90)).repeat(3), "file");

@@ -183,7 +183,7 @@ fn the_engine_is_asked_in_order_and_sees_the_contract() {
 fn hostile_output_is_refused_by_name_and_touches_nothing() {
     let huge = member("OVMF.fd", MemberKind::File, 10 << 30);
     let lying = member("OVMF.fd", MemberKind::File, 2);
-    let cases: Vec<(&str, (Member, Vec<u8>), &str)> = vec![
+    let cases = [
         ("absolute", (member("/etc/passwd", MemberKind::File, 1), b"x".to_vec()), "not an expected file"),
         ("parent", (member("../../escape", MemberKind::File, 1), b"x".to_vec()), "not an expected file"),
         ("device", (member("OVMF.fd", MemberKind::Other, 0), vec![]), "not a regular file"),

@@ -12,6 +12,7 @@ use std::collections::BTreeMap;
 use std::io::{Read, Write};
 
 /// A component's artifacts, all in the store. Made by [`artifacts`] only.
+#[expect(clippy::manual_non_exhaustive, reason = "only this module may make one, not only this crate")]
 pub struct Artifacts<'plan> {
     /// What was built.
     pub task: &'plan Task,

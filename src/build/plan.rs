@@ -93,6 +93,7 @@ pub struct Task {
 
 /// The plan of a build. Made by [`make`] only.
 #[derive(Clone, Debug, Serialize)]
+#[expect(clippy::manual_non_exhaustive, reason = "only this module may make one, not only this crate")]
 pub struct Plan {
     /// The release's name.
     pub release: String,

@@ -10,7 +10,7 @@ use std::collections::HashSet;
 use std::fs::File;
 use std::io::{self, Read};
 use std::os::fd::BorrowedFd;
-use std::path::Path;
+use std::path::{Component, Path};
 
 /// Compares every member of `layer` with the folder `root`, and looks for what is in the folder only. Of members the
 /// tar lists, folders included, nothing may be missing. The whole stream is read, so a hashing reader sees all of it.
@@ -38,7 +38,9 @@ pub fn compare(layer: &mut dyn Read, root: &Path, owners: Owners, cancel: &Cance
 }
 
 fn differs(root: &Path, name: &[u8], how: impl std::fmt::Display) -> Error {
-    Error::new(Kind::Trust, root.join(shown(name).trim_end_matches('/')).display(), how)
+    let name = shown(name);
+    let path = Path::new(&name).components().filter(|part| matches!(part, Component::Normal(_)));
+    Error::new(Kind::Trust, path.fold(root.to_owned(), |path, part| path.join(part)).display(), how)
 }
 
 fn unreadable(error: &io::Error) -> String {
@@ -133,7 +135,7 @@ fn same_bytes(
 /// Whether the folder holds only what is expected. The first thing that is not, in the order of the bytes, is named.
 fn nothing_else(walker: &mut Walker, root: &Path, expected: &HashSet<Vec<u8>>) -> Result<()> {
     let limits = Limits { entries: usize::MAX, depth: DEEPEST };
-    let found = list(walker, &limits).map_err(|error| Error::io(root, "list", error))?;
+    let found = list(walker, &limits).map_err(|why| why.about(root))?;
     let more = found.iter().map(super::Found::name).find(|name| !expected.contains(name));
     more.map_or(Ok(()), |name| Err(differs(root, &name, "is not part of the image")))
 }

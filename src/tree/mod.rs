@@ -7,6 +7,8 @@
 mod compare;
 mod pack;
 mod remove;
+#[cfg(test)]
+mod tests;
 mod unpack;
 mod walk;
 
@@ -14,7 +16,7 @@ pub use compare::compare;
 pub use pack::pack;
 pub use remove::remove;
 pub use unpack::unpack;
-pub(crate) use walk::{Found, Limits, Walker, list};
+pub(crate) use walk::{Found, Limits, Unlistable, Walker, list};
 
 use crate::error::{Error, Kind, Result};
 use rustix::io::Errno;

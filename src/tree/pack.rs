@@ -18,9 +18,9 @@ use std::path::Path;
 /// [`Kind::Document`] naming a device, FIFO or socket; [`Kind::Io`] when reading or writing fails, or a file changes
 /// while it is read.
 pub fn pack<W: Write>(folder: &Path, prefix: &str, epoch: Epoch, writer: &mut Writer<W>) -> Result<()> {
-    let open = |error| Error::io(folder, "read", error);
-    let mut walker = Walker::new(folder).map_err(open)?;
-    let mut found = list(&mut walker, &Limits { entries: usize::MAX, depth: DEEPEST }).map_err(open)?;
+    let mut walker = Walker::new(folder).map_err(|error| Error::io(folder, "read", error))?;
+    let mut found =
+        list(&mut walker, &Limits { entries: usize::MAX, depth: DEEPEST }).map_err(|why| why.about(folder))?;
     found.sort_by_cached_key(Found::name);
     let attributes = |mode| Attributes { mode, mtime: epoch.0, owner: 0 };
     let mut above = Vec::new();

@@ -1,10 +1,13 @@
 //! Walking below one folder by open descriptors, never through a symbolic link. It must work in trees that a hostile
 //! build made, so depth and number of entries are bounded.
 
+use crate::error::{Error, Kind};
 use rustix::fs::{AtFlags, CWD, Dir, FileType, Mode, OFlags, Stat, chmodat, fchmod, mkdirat, openat, statat};
 use rustix::io::Errno;
+use std::ffi::OsStr;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 /// Levels of folders that are walked: each holds a descriptor, and soft limits start at 1024.
@@ -127,28 +130,47 @@ pub(crate) struct Limits {
     pub(crate) depth: usize,
 }
 
+/// Why a folder cannot be listed.
+pub(crate) enum Unlistable {
+    /// It holds more, or deeper, than the limits allow.
+    TooMuch(String),
+    /// Something in it cannot be read.
+    Unreadable(Vec<u8>, io::Error),
+}
+
+impl Unlistable {
+    /// As an error about the folder at `root`.
+    pub(crate) fn about(self, root: &Path) -> Error {
+        match self {
+            Unlistable::TooMuch(what) => Error::new(Kind::Io, root.display(), what),
+            Unlistable::Unreadable(name, error) => Error::io(&root.join(OsStr::from_bytes(&name)), "list", error),
+        }
+    }
+}
+
 /// Everything below the walker's folder: a folder before what it holds, neighbours in the order of their bytes.
-pub(crate) fn list(walker: &mut Walker, limits: &Limits) -> io::Result<Vec<Found>> {
+pub(crate) fn list(walker: &mut Walker, limits: &Limits) -> Result<Vec<Found>, Unlistable> {
+    let depth = limits.depth.min(DEEPEST);
     let mut found: Vec<Found> = Vec::new();
     let mut next = vec![Vec::new()];
     while let Some(path) = next.pop() {
+        let unreadable = |error| Unlistable::Unreadable(path.join(&b'/'), error);
         let parts: Vec<&[u8]> = path.iter().map(Vec::as_slice).collect();
         if let Some((name, parents)) = parts.split_last() {
-            let stat = statat(walker.folder(parents)?, *name, AtFlags::SYMLINK_NOFOLLOW)?;
-            found.push(Found { path: path.clone(), stat });
-            if found.len() > limits.entries {
-                return Err(io::Error::other(format!("more than {} entries", limits.entries)));
-            }
-            if FileType::from_raw_mode(stat.st_mode) != FileType::Directory {
+            let stat = walker.folder(parents).and_then(|at| Ok(statat(at, *name, AtFlags::SYMLINK_NOFOLLOW)?));
+            let entry = Found { path: path.clone(), stat: stat.map_err(unreadable)? };
+            let folder = entry.kind() == FileType::Directory;
+            found.push(entry);
+            if !folder {
                 continue;
             }
-            if path.len() >= limits.depth.min(DEEPEST) {
-                return Err(io::Error::other(format!("folders deeper than {}", limits.depth.min(DEEPEST))));
+            if path.len() >= depth {
+                return Err(Unlistable::TooMuch(format!("holds folders deeper than {depth}")));
             }
         }
-        let names = names(walker.folder(&parts)?)?;
-        if found.len() + next.len() + names.len() > limits.entries.saturating_add(DEEPEST) {
-            return Err(io::Error::other(format!("more than {} entries", limits.entries)));
+        let names = walker.folder(&parts).and_then(names).map_err(unreadable)?;
+        if found.len() + next.len() + names.len() > limits.entries {
+            return Err(Unlistable::TooMuch(format!("holds more than {} files", limits.entries)));
         }
         // Taken from the end, so the last goes in first.
         next.extend(names.into_iter().rev().map(|name| [path.as_slice(), &[name]].concat()));

@@ -119,6 +119,7 @@ pub fn a_kept_container_can_be_entered() -> Completion {
     let Bench { folder: _stays, engine, .. } = bench;
     // Its driver is gone.
     drop(engine);
+    let runs = folder.join("runs");
     let later = Embedded::new(folder);
     assert_eq!(later.reap().unwrap(), 0, "a kept container was removed");
     // script(1) gives it a terminal, as a person has.
@@ -133,5 +134,7 @@ pub fn a_kept_container_can_be_entered() -> Completion {
     for word in ["left", "1000", "0000000000000000"] {
         assert!(text.contains(word), "{text}");
     }
+    later.remove(&id).unwrap();
+    assert_eq!(std::fs::read_dir(runs).unwrap().filter(|entry| entry.as_ref().unwrap().path().is_dir()).count(), 0);
     Completion::Completed
 }

@@ -4,7 +4,7 @@
 use crate::cancel::{self, Cancel};
 use crate::engine::{Member, MemberKind, Take};
 use crate::error::{Error, Kind, Result};
-use crate::tree::{Found, Limits, Walker, list};
+use crate::tree::{Found, Limits, Unlistable, Walker, list};
 use rustix::fs::{AtFlags, FileType, Mode, OFlags, chmodat, openat};
 use std::collections::HashSet;
 use std::fs::File;
@@ -17,11 +17,13 @@ const LIMITS: Limits = Limits { entries: 200_000, depth: 64 };
 /// Gives every member of `out` to `take`: folders before what they hold, neighbours by their bytes. The second name of a
 /// file with several is [`MemberKind::Other`], as in the other engines' tars.
 pub(super) fn hand_out(out: &Path, take: &mut Take<'_>, cancel: &Cancel) -> Result<()> {
-    let refused = |error: io::Error| match error.raw_os_error() {
-        None => Error::new(Kind::Output, "/out", error).remedy("the recipe must leave only its products there"),
-        Some(_) => Error::io(out, "list", error),
+    let refused = |why| match why {
+        Unlistable::TooMuch(what) => {
+            Error::new(Kind::Output, "/out", what).remedy("the recipe must leave only its products there")
+        }
+        other => other.about(out),
     };
-    let mut walker = Walker::forcing(out).map_err(refused)?;
+    let mut walker = Walker::forcing(out).map_err(|error| Error::io(out, "open", error))?;
     let mut named = HashSet::new();
     for found in list(&mut walker, &LIMITS).map_err(refused)? {
         cancel::check(cancel, "taking over the build's files")?;

@@ -1,9 +1,9 @@
 //! The system call filter: what namespaces and missing capabilities leave open. It refuses with EPERM or ENOSYS, as
-//! Docker's and Podman's default profiles do for the same calls, and never pretends that a call succeeded.
+//! Docker's default profile does for nearly all of the same calls, and never pretends that a call succeeded.
 //!
 //! Why it is needed although the build has no capability:
-//! - a new user namespace would give the build capabilities over it, a far larger part of the kernel to attack, and a
-//!   world that differs from the other engines, where it is refused;
+//! - a new user namespace would give the build capabilities over it, a far larger part of the kernel to attack, and
+//!   a world that differs from Docker's, where it is refused (Podman 4.3 allows it);
 //! - keys (`keyctl`) belong to a user or session, not to a namespace: a build could read the invoking user's tickets;
 //! - sockets to the hypervisor (`AF_VSOCK`) are in no network namespace: "no network" would be wrong in a virtual machine;
 //! - `TIOCSTI` and `TIOCLINUX` type into a terminal the sandbox was entered from;

@@ -7,6 +7,9 @@ use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
+/// What the names of the folders begin with.
+const PREFIX: &str = "snpforge-";
+
 /// One folder per hierarchy, removed when dropped.
 pub(super) struct Group {
     folders: Vec<PathBuf>,
@@ -71,7 +74,7 @@ impl Group {
     /// A group with a limit of `memory` bytes; `None` where that is not possible.
     pub(super) fn make(name: &str, memory: u64) -> Option<Self> {
         let places = places()?;
-        let folder = places.memory.join(format!("snpforge-{name}"));
+        let folder = places.memory.join(format!("{PREFIX}{name}"));
         fs::create_dir(&folder).ok()?;
         let kills = folder.join(if places.unified { "memory.events" } else { "memory.oom_control" });
         // From here on dropping it removes the folder.
@@ -88,7 +91,7 @@ impl Group {
         if places.unified {
             let _ = set(&folder, "pids.max", contract::PIDS);
         } else if let Some(processes) = places.processes {
-            let folder = processes.join(format!("snpforge-{name}"));
+            let folder = processes.join(format!("{PREFIX}{name}"));
             if fs::create_dir(&folder).is_ok() {
                 let _ = set(&folder, "pids.max", contract::PIDS);
                 group.folders.push(folder);
@@ -102,6 +105,11 @@ impl Group {
         self.folders.iter().map(|folder| folder.join("cgroup.procs")).collect()
     }
 
+    /// Its folders, for a later run to remove when this process is killed.
+    pub(super) fn folders(&self) -> &[PathBuf] {
+        &self.folders
+    }
+
     /// Whether anything in it was killed for lack of memory.
     pub(super) fn out_of_memory(&self) -> Option<bool> {
         let text = fs::read_to_string(&self.kills).ok()?;
@@ -112,8 +120,14 @@ impl Group {
 
 impl Drop for Group {
     fn drop(&mut self) {
-        for folder in &self.folders {
-            // Its processes are gone; one that is not stays visible as a folder, and harms nobody.
+        remove(&self.folders);
+    }
+}
+
+/// Removes the folders of a group. They are empty once its processes are gone; one that is not stays, and harms nobody.
+pub(super) fn remove(folders: &[PathBuf]) {
+    for folder in folders {
+        if folder.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(PREFIX.as_bytes())) {
             let _ = fs::remove_dir(folder);
         }
     }

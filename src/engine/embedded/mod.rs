@@ -9,8 +9,10 @@
 //! As root the build runs as the real user 1000, as Docker's does: the work folder is closed to this machine's other
 //! users, but its user 1000 could send signals to a build, and both share one limit of processes.
 //!
+//! Needs Linux 5.3.
+//!
 //! A process with threads cannot enter namespaces, and the project has no `fork`: [`Embedded`] starts this program anew
-//! with [`STAGE`] as first argument, and `main` hands that over to [`stage`] before it does anything else.
+//! with [`STAGE`] as first argument, and `main` hands that over to [`stage()`] before it does anything else.
 
 mod collect;
 mod failure;
@@ -81,7 +83,7 @@ impl Embedded {
         Embedded { folder, program: "/proc/self/exe".into(), rights: Rights::here(), containers: Mutex::default() }
     }
 
-    /// The same with another program for the stages; its `main` must call [`stage`].
+    /// The same with another program for the stages; its `main` must call [`stage()`].
     #[must_use]
     pub fn with_program(self, program: PathBuf) -> Self {
         Embedded { program, ..self }
@@ -216,6 +218,9 @@ impl Engine for Embedded {
         let _running = container.running.lock().unwrap_or_else(PoisonError::into_inner);
         let job = Self::job(&container);
         let group = container.spec.memory.and_then(|memory| Group::make(&id.0, memory));
+        if let Some(group) = &group {
+            work::note_group(&container.work, group)?;
+        }
         let doors = group.as_ref().map(Group::doors).unwrap_or_default();
         let stop = || cancel.is_cancelled() || container.stop.is_cancelled();
         match launch::run(&self.program, &job, &doors, Output::Log(log), &stop)? {
@@ -237,7 +242,15 @@ impl Engine for Embedded {
 
     fn remove(&self, id: &ContainerId) -> Result<()> {
         let known = self.containers.lock().unwrap_or_else(PoisonError::into_inner).remove(id);
-        let Some(container) = known else { return Ok(()) };
+        let Some(container) = known else {
+            // Kept by an earlier process, or gone.
+            let work = self.runs_folder().join(Path::new(&id.0).file_name().unwrap_or_default());
+            return if work != self.runs_folder() && work.is_dir() {
+                work::remove_dead(&work).map(drop)
+            } else {
+                Ok(())
+            };
+        };
         container.stop.cancel();
         let _ended = container.running.lock().unwrap_or_else(PoisonError::into_inner);
         tree::remove(&container.work)

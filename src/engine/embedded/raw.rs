@@ -1,7 +1,7 @@
 //! The system calls for which no safe wrapper exists: the only unsafe code of the project. Each is called by a stage of
 //! the sandbox, a process of its own with one thread.
 
-#![allow(unsafe_code, reason = "four system calls have no safe wrapper; each says why it is sound")]
+#![allow(unsafe_code, reason = "some system calls have no safe wrapper; each says why it is sound")]
 
 use super::filter::Instruction;
 use rustix::thread::UnshareFlags;
@@ -12,6 +12,14 @@ pub(super) fn unshare(namespaces: UnshareFlags) -> io::Result<()> {
     debug_assert!(!namespaces.contains(UnshareFlags::FILES));
     // SAFETY: only `CLONE_FILES` is unsafe, by splitting the table of descriptors between threads; it is never asked for.
     Ok(unsafe { rustix::thread::unshare_unsafe(namespaces) }?)
+}
+
+/// Lets Ctrl-C and Ctrl-\ reach only the shell in an entered sandbox, not the processes that hold it.
+pub(super) fn ignore_interrupts() {
+    for signal in [libc::SIGINT, libc::SIGQUIT] {
+        // SAFETY: SIG_IGN runs no code of this process.
+        unsafe { libc::signal(signal, libc::SIG_IGN) };
+    }
 }
 
 /// Gives every signal its default action. What was ignored stays ignored over `exec`, and a shell cannot even trap it:

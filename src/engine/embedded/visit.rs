@@ -3,6 +3,7 @@
 use super::failure::{Machine, explain};
 use super::launch::{End, Output, run};
 use super::privileges::Rights;
+use super::raw;
 use super::wire::Job;
 use super::work;
 use crate::error::{Error, Result};
@@ -28,6 +29,7 @@ fn shell(folder: &Path) -> Result<i32> {
     let text = std::fs::read_to_string(&path).map_err(|error| Error::io(&path, "read", error))?;
     let job: Job = serde_json::from_str(&text).map_err(|error| Error::io(&path, "understand", error.into()))?;
     let job = Job { command: vec!["/bin/sh".into()], interactive: true, ..job };
+    raw::ignore_interrupts();
     match run(Path::new("/proc/self/exe"), &job, &[], Output::Terminal, &|| false)? {
         End::Code(code) => Ok(code),
         End::Stopped => Ok(130),

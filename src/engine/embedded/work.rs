@@ -1,6 +1,7 @@
 //! The work folders of containers: `src`, `build` and `out`, the job for entering later, and a lock file that is held
 //! for as long as the container's driver lives, so that a later run knows what a killed one has left.
 
+use super::group::{self, Group};
 use super::privileges::Rights;
 use super::roots::{open_lock, try_lock};
 use crate::engine::{Spec, contract};
@@ -15,6 +16,9 @@ use std::path::{Path, PathBuf};
 const LOCK: &str = "lock";
 /// What entering the container needs. Its presence says that the user wants to keep the folder.
 const KEPT: &str = "job.json";
+
+/// The folders of its control group, as a JSON list.
+const GROUP: &str = "group.json";
 
 /// A new container's folder and its lock. The name is the container's id.
 pub(super) fn create(folder: &Path, spec: &Spec, rights: Rights) -> Result<(PathBuf, File)> {
@@ -53,6 +57,13 @@ pub(super) fn job(work: &Path) -> PathBuf {
     work.join(KEPT)
 }
 
+/// Writes down which control group the container is in, for [`reap`].
+pub(super) fn note_group(work: &Path, group: &Group) -> Result<()> {
+    let path = work.join(GROUP);
+    let text = serde_json::to_vec(group.folders()).map_err(|error| Error::io(&path, "describe", error.into()))?;
+    files::write_whole(&path, &text)
+}
+
 /// Spares the folder from [`reap`] and writes down what entering it needs.
 pub(super) fn keep(work: &Path, job: &[u8]) -> Result<()> {
     files::write_whole(&self::job(work), job)
@@ -68,16 +79,25 @@ pub(super) fn reap(folder: &Path) -> Result<usize> {
     let mut removed = 0;
     for entry in entries {
         let path = entry.map_err(|error| Error::io(folder, "list", error))?.path();
-        if !path.is_dir() || path.join(KEPT).exists() {
-            continue;
-        }
-        let lock = open_lock(&path.join(LOCK))?;
-        if try_lock(&lock, FlockOperation::NonBlockingLockExclusive)? {
-            tree::remove(&path)?;
+        if path.is_dir() && !path.join(KEPT).exists() && remove_dead(&path)? {
             removed += 1;
         }
     }
     Ok(removed)
+}
+
+/// Removes the container in `work` unless its driver lives; whether it did.
+pub(super) fn remove_dead(work: &Path) -> Result<bool> {
+    let lock = open_lock(&work.join(LOCK))?;
+    if !try_lock(&lock, FlockOperation::NonBlockingLockExclusive)? {
+        return Ok(false);
+    }
+    if let Some(folders) = fs::read(work.join(GROUP)).ok().and_then(|text| serde_json::from_slice::<Vec<_>>(&text).ok())
+    {
+        group::remove(&folders);
+    }
+    tree::remove(work)?;
+    Ok(true)
 }
 
 fn lock_all(folder: &Path) -> Result<File> {
