@@ -102,7 +102,8 @@ pub enum Pin {
         archive: String,
         /// Source package name.
         package: String,
-        /// Its .dsc and the files that one names.
+        /// Its tarballs, as the archive's signed index names them. The .dsc is not among them: it only repeats the
+        /// index.
         files: Vec<FileLock>,
     },
     /// One commit of a git repository.

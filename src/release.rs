@@ -13,7 +13,7 @@ pub const FORMAT: u32 = 1;
 
 /// Where a source comes from. In TOML exactly one of the keys `debian`, `git`, `tarball`, `path`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", rename_all_fields = "kebab-case")]
 pub enum Source {
     /// A Debian source package of one of the release's archives.
     Debian {

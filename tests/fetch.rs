@@ -166,7 +166,7 @@ fn a_stall_is_cut_and_resumed() {
     let bench = Bench::new();
     let start = Instant::now();
     bench.door().all(&[wanted(&bytes, &[server.url("f")])], &Cancel::new()).unwrap();
-    assert!(start.elapsed() >= Duration::from_millis(500));
+    assert!(start.elapsed() >= Duration::from_millis(2000));
     assert_eq!(server.seen()[1].range_start(), Some(20_000));
 }
 
@@ -343,7 +343,8 @@ fn a_refused_connection_and_a_silent_host_are_given_up() {
     assert_eq!(error.kind(), Kind::Unavailable);
     assert!(error.cause().contains("no connection"), "{error}");
     assert!(error.cause().contains("does not answer within 2 s"), "{error}");
-    assert_eq!(silent.seen().len(), 1);
+    // Beside the knock of the first batch.
+    assert_eq!(silent.seen().iter().filter(|request| request.method == "GET").count(), 1);
 }
 
 #[test]

@@ -1,49 +1,48 @@
-//! Sources: from what a release file says to a pin in the lock, and from the lock to one normalised tar in the store.
-//! Each kind of origin is one file here; none knows what is built from it.
+//! Sources of components: from what a release file says to a pin, and from a pin to one normalised tar in the store.
+//! What such a tar looks like is said in `spool`; it does not depend on how or in which order the source was published.
+//!
+//! Knows the four ways sources are published, one file each, and asks the network only through [`Fetch`] and [`Git`].
+//! Nothing here knows mirrors, engines or components.
 
-pub mod debian;
+mod debian;
 pub mod git;
-pub mod normal;
-pub mod path;
-pub mod tarball;
+mod members;
+mod name;
+mod path;
+mod spool;
+mod tarball;
+
+pub use git::Git;
 
 use crate::archive::SourcePackage;
 use crate::cancel::Cancel;
 use crate::component::Component;
 use crate::date::Epoch;
 use crate::digest::Digest;
+use crate::document;
 use crate::error::{Error, Kind, Result};
 use crate::fetch::Fetch;
-use crate::lock::{Pin, SourceLock};
+use crate::lock::{FORMAT, Pin, SourceLock};
 use crate::release::Source;
 use crate::report::Report;
 use crate::store::Store;
-use git::Git;
+use serde::{Deserialize, Serialize};
 use std::path::Path;
 
-/// Base URLs of an archive of the release, by its name and the date of its state.
+/// Base URLs for files of an archive of the release known by digest, by its name and the date of its state.
 pub type BasesOf<'a> = dyn Fn(&str, Option<Epoch>) -> Result<Vec<String>> + 'a;
 
-/// What a normalised tar was made of: digest, the source's own date.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Made {
-    /// Digest of the tar; its name in the store.
-    pub digest: Digest,
-    /// A commit's date, else the newest member's.
-    pub epoch: Epoch,
-}
-
-/// Where source tars are made.
+/// All that is needed to make source tars.
 pub struct Workshop<'a> {
-    /// Where they go.
+    /// Where downloads and finished tars are.
     pub store: &'a Store,
-    /// Files by digest.
+    /// The door for files.
     pub fetch: &'a dyn Fetch,
-    /// Commits.
+    /// The door for git.
     pub git: &'a dyn Git,
     /// Base URLs of archives.
     pub bases: &'a BasesOf<'a>,
-    /// The folder that relative paths start from.
+    /// The folder that local paths start from.
     pub root: &'a Path,
     /// Who listens.
     pub report: &'a dyn Report,
@@ -51,13 +50,36 @@ pub struct Workshop<'a> {
     pub cancel: &'a Cancel,
 }
 
+/// A source that was resolved, with its tar made if it is pinned.
+struct Resolved {
+    version: String,
+    epoch: Epoch,
+    digest: Option<Digest>,
+    pin: Pin,
+}
+
+/// What a tar must turn out to be.
+#[derive(Clone, Copy)]
+struct Promised {
+    epoch: Epoch,
+    digest: Digest,
+}
+
+/// A tar that was made. The store remembers it by pin.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct Made {
+    /// A commit's date, else the newest member's.
+    epoch: Epoch,
+    digest: Digest,
+}
+
 impl Workshop<'_> {
-    /// Pins a source: resolves what moves, downloads it and makes its tar. `debian` is the index's entry for a source
-    /// that comes from an archive.
+    /// Pins a source as it is now, and makes its tar. `debian` is the index's entry for a source that comes from an
+    /// archive.
     ///
     /// # Errors
-    /// [`Kind::Gone`], [`Kind::Unavailable`] or [`Kind::Trust`] for what cannot be had; [`Kind::Document`] for a source
-    /// that holds what no source may hold.
+    /// As the doors for what cannot be had, [`Kind::Document`] for a source that cannot be understood or holds what no
+    /// source may hold, [`Kind::Io`].
     pub fn resolve(
         &self,
         component: Component,
@@ -65,48 +87,63 @@ impl Workshop<'_> {
         source: &Source,
         debian: Option<&SourcePackage>,
     ) -> Result<SourceLock> {
-        let (version, pin) = match source {
+        let resolved = match source {
             Source::Debian { archive, package, .. } => {
                 let found =
                     debian.ok_or_else(|| Error::new(Kind::Resolve, package, "is not in the archive's index"))?;
-                (found.version.clone(), debian::pin(archive, found)?)
+                self.resolve_debian(folder, archive, found)?
             }
-            Source::Git { url, rev, without_submodules } => git::pin(self, url, rev, without_submodules)?,
-            Source::Tarball { urls, sha256, version } => {
-                (version.clone(), Pin::Tarball { urls: urls.clone(), sha256: *sha256 })
-            }
-            Source::Path(path) => ("unpinned".into(), Pin::Path { path: path.clone() }),
+            Source::Git { url, rev, without_submodules } => self.resolve_git(folder, url, rev, without_submodules)?,
+            Source::Tarball { urls, sha256, version } => self.resolve_tarball(folder, urls, sha256, version)?,
+            Source::Path(path) => self.resolve_path(path),
         };
-        let made = self.make(folder, &pin)?;
-        let digest = (!matches!(pin, Pin::Path { .. })).then_some(made.digest);
-        let epoch = if digest.is_some() { made.epoch } else { Epoch(0) };
+        let Resolved { version, epoch, digest, pin } = resolved;
         Ok(SourceLock { component, folder: folder.to_owned(), version, epoch, digest, pin })
     }
 
-    /// The source's normalised tar in the store, made if it is not there.
+    /// Has the tar of a locked source in the store and says its digest: the lock's, or for a path, which nothing pins,
+    /// that of its files as they are now.
     ///
     /// # Errors
-    /// As [`Workshop::resolve`]; [`Kind::Trust`] when the tar is not the one in the lock.
+    /// As the doors for what cannot be had; [`Kind::Trust`] when the tar is not what the lock says.
     pub fn obtain(&self, lock: &SourceLock) -> Result<Digest> {
-        if let Some(digest) = lock.digest.filter(|digest| self.store.contains(digest)) {
-            return Ok(digest);
+        let promised = lock.digest.map(|digest| Promised { epoch: lock.epoch, digest });
+        if let Some(promised) = promised.filter(|promised| self.store.contains(&promised.digest)) {
+            return Ok(promised.digest);
         }
-        let made = self.make(&lock.folder, &lock.pin)?;
-        match lock.digest.filter(|digest| *digest != made.digest) {
-            Some(digest) => Err(Error::new(Kind::Trust, format!("source `{}`", lock.folder), format!("its tar has sha256 {}, the lock says {digest}", made.digest))
-                .remedy("if the lock was written by another snpforge version, run `snpforge lock --update`; else please report it")),
-            None => Ok(made.digest),
+        let folder = &lock.folder;
+        match &lock.pin {
+            Pin::Debian { archive, package, files } => self.make_debian(folder, archive, package, files, promised),
+            Pin::Tarball { urls, sha256 } => self.make_tarball(folder, urls, sha256, promised),
+            Pin::Git { url, reference, commit, tree, submodules } => {
+                let pinned = git::Pinned { url, reference: reference.as_deref(), commit, tree, submodules };
+                self.make_git(folder, &pinned, promised)
+            }
+            Pin::Path { path } => self.pack_path(folder, path),
         }
+        .map(|made| made.digest)
     }
 
-    fn make(&self, folder: &str, pin: &Pin) -> Result<Made> {
-        match pin {
-            Pin::Debian { archive, package, files } => debian::make(self, folder, archive, package, files),
-            Pin::Tarball { urls, sha256 } => tarball::make(self, folder, urls, sha256),
-            Pin::Git { url, reference, commit, tree, submodules } => {
-                git::make(self, folder, &git::Pinned { url, reference: reference.as_deref(), commit, tree, submodules })
-            }
-            Pin::Path { path } => path::make(self, folder, path),
+    /// What the store knows of `pin` in `folder`, or else what `make` gives, which it then knows.
+    fn remembered(&self, folder: &str, pin: &Pin, make: impl FnOnce() -> Result<Made>) -> Result<Made> {
+        let key = document::identity(&("source", FORMAT, folder, pin))?;
+        let old: Option<Made> = self.store.action(&key)?.and_then(|bytes| serde_json::from_slice(&bytes).ok());
+        if let Some(old) = old.filter(|old| self.store.contains(&old.digest)) {
+            return Ok(old);
         }
+        let made = make()?;
+        self.store.put_action(&key, &document::canonical(&made)?)?;
+        Ok(made)
+    }
+}
+
+/// The time of a tar: the lock's where there is one, which the newest member must not contradict.
+fn settle(name: &str, newest: u64, promised: Option<Promised>) -> Result<Epoch> {
+    match promised {
+        Some(promised) if promised.epoch.0 != newest => {
+            let cause = format!("its newest member is of {newest}, the lock says {}", promised.epoch);
+            Err(Error::new(Kind::Trust, name, cause).remedy("renew the lock with `snpforge lock --update`"))
+        }
+        _ => Ok(Epoch(newest)),
     }
 }

@@ -1,46 +1,72 @@
-//! Folders of this machine, for development: packed as they are now, never pinned, and said so.
+//! Folders of this machine, for development. Nothing pins them, so they are packed as they are at that moment, and
+//! every run says so.
 
-use super::normal::Tree;
-use super::{Made, Workshop};
+use super::name::{check_link, clean, shown};
+use super::spool::{Content, Node, Spool};
+use super::{Made, Resolved, Workshop};
+use crate::cancel::check;
 use crate::date::Epoch;
 use crate::error::{Error, Kind, Result};
-use std::fs::File;
+use crate::lock::Pin;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
 
-/// The date of everything in an unpinned source: 1980-01-01, the first that every archive format can hold. The
-/// folder's own times say when it was checked out, not what it is.
-const DATE: Epoch = Epoch(315_532_800);
+/// The time of every file of a local source: 1980-01-01, the first that zip knows and some tools insist on. Times of
+/// the files themselves would make a new build of every `touch`.
+const EPOCH: Epoch = Epoch(315_532_800);
 
-/// Makes the normalised tar of a folder. A `.git` folder or file at its top is left out.
-///
-/// # Errors
-/// [`Kind::Io`] when it cannot be read, [`Kind::Document`] for what no source may hold.
-pub fn make(workshop: &Workshop<'_>, folder: &str, path: &str) -> Result<Made> {
-    let root = workshop.root.join(path);
-    workshop.report.warn(format!("source `{folder}` is the folder {}: NOT PINNED", root.display()));
-    let mut tree = Tree::new(&root.display().to_string(), workshop.store)?;
-    let walk = walkdir::WalkDir::new(&root).min_depth(1).sort_by_file_name().into_iter();
-    for entry in walk.filter_entry(|entry| entry.depth() != 1 || entry.file_name() != ".git") {
-        let entry =
-            entry.map_err(|error| Error::new(Kind::Io, root.display(), error).remedy("name an existing folder"))?;
-        let name = entry.path().strip_prefix(&root).unwrap_or(entry.path()).as_os_str().as_bytes();
-        let kind = entry.file_type();
-        let failed = |error| Error::io(entry.path(), "read", error);
-        if kind.is_dir() {
-            tree.folder(name);
-        } else if kind.is_symlink() {
-            let target = std::fs::read_link(entry.path()).map_err(failed)?;
-            tree.link(name, target.as_os_str().as_bytes());
-        } else if kind.is_file() {
-            let mut file = File::open(entry.path()).map_err(failed)?;
-            let executable = file.metadata().map_err(failed)?.permissions().mode() & 0o100 != 0;
-            tree.file(name, executable, &mut file)?;
-        } else {
-            return Err(Error::new(Kind::Document, entry.path().display(), "is neither file, folder nor link")
-                .remedy("remove it from the source"));
-        }
+impl Workshop<'_> {
+    pub(super) fn resolve_path(&self, path: &str) -> Resolved {
+        let pin = Pin::Path { path: path.to_owned() };
+        Resolved { version: "unpinned".into(), epoch: EPOCH, digest: None, pin }
     }
-    tree.date(DATE);
-    tree.finish(folder, workshop.store)
+
+    pub(super) fn pack_path(&self, folder: &str, path: &str) -> Result<Made> {
+        let root = self.root.join(path);
+        self.report.warn(format!("source `{folder}` is the folder {}: NOT PINNED", root.display()));
+        let mut spool = Spool::new(self.store, &root.display().to_string())?;
+        if !root.is_dir() {
+            return Err(Error::new(Kind::Unavailable, root.display(), "is no folder")
+                .remedy("correct the `path` of the source, which starts from the project's folder"));
+        }
+        // What git keeps for itself is no source.
+        let entries = walkdir::WalkDir::new(&root).min_depth(1).sort_by_file_name().into_iter();
+        for entry in entries.filter_entry(|entry| entry.file_name() != ".git") {
+            check(self.cancel, path)?;
+            let entry = entry.map_err(|error| walked(&root, error))?;
+            let inside = entry.path().strip_prefix(&root).unwrap_or(entry.path()).as_os_str().as_bytes();
+            let refuse = |cause: &str| Error::new(Kind::Document, entry.path().display(), cause);
+            let inside = clean(inside).map_err(refuse)?;
+            let found = node(entry.path())?;
+            if let Node::Link(target) = &found {
+                check_link(&inside, target).map_err(|cause| refuse(&format!("{cause}: `{}`", shown(target))))?;
+            }
+            spool.put(inside, found);
+        }
+        spool.write(folder, EPOCH, None)
+    }
+}
+
+fn node(path: &Path) -> Result<Node> {
+    let failed = |error| Error::io(path, "read", error);
+    let found = path.symlink_metadata().map_err(failed)?;
+    if found.is_dir() {
+        return Ok(Node::Folder);
+    }
+    if found.is_symlink() {
+        let target = std::fs::read_link(path).map_err(failed)?;
+        return Ok(Node::Link(target.as_os_str().as_bytes().to_vec()));
+    }
+    if !found.is_file() {
+        return Err(Error::new(Kind::Document, path.display(), "is a device, pipe or socket, which no source has")
+            .remedy("remove it from the folder"));
+    }
+    let executable = found.permissions().mode() & 0o100 != 0;
+    Ok(Node::File { content: Content::Outside { path: path.to_owned(), size: found.len() }, executable })
+}
+
+fn walked(root: &Path, error: walkdir::Error) -> Error {
+    let path = error.path().unwrap_or(root).to_owned();
+    Error::io(&path, "read", error.into())
 }

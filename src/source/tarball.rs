@@ -1,32 +1,41 @@
-//! Tarballs by URL and digest.
+//! Release tarballs by URL and digest.
 
-use super::normal::Tree;
-use super::{Made, Workshop};
-use crate::compress;
+use super::members;
+use super::spool::Spool;
+use super::{Made, Promised, Resolved, Workshop, settle};
 use crate::digest::Digest;
-use crate::error::{Error, Kind, Result};
+use crate::error::Result;
 use crate::fetch::Wanted;
-use std::fs::File;
-use std::io::BufReader;
+use crate::lock::Pin;
 
-/// The most a tarball may weigh unpacked.
-const LIMIT: u64 = 16 << 30;
-
-/// Makes the normalised tar of a tarball, its top folder taken away.
-///
-/// # Errors
-/// As [`Workshop::resolve`].
-pub fn make(workshop: &Workshop<'_>, folder: &str, urls: &[String], sha256: &Digest) -> Result<Made> {
-    let name = urls.first().map_or("tarball", |url| url.rsplit('/').next().unwrap_or(url));
-    if !workshop.store.contains(sha256) {
-        let wanted = Wanted { name: format!("tarball {name}"), urls: urls.to_vec(), sha256: *sha256, size: None };
-        workshop.fetch.all(&[wanted], workshop.cancel)?;
+impl Workshop<'_> {
+    pub(super) fn resolve_tarball(
+        &self,
+        folder: &str,
+        urls: &[String],
+        sha256: &Digest,
+        version: &str,
+    ) -> Result<Resolved> {
+        let pin = Pin::Tarball { urls: urls.to_vec(), sha256: *sha256 };
+        let made = self.remembered(folder, &pin, || self.make_tarball(folder, urls, sha256, None))?;
+        Ok(Resolved { version: version.to_owned(), epoch: made.epoch, digest: Some(made.digest), pin })
     }
-    let path = workshop.store.verified(sha256)?;
-    let input = File::open(&path).map_err(|error| Error::io(&path, "open", error))?;
-    let tar = compress::reader(Box::new(BufReader::new(input)), None, LIMIT)
-        .map_err(|error| Error::new(Kind::Io, name, format!("cannot be decompressed: {error}")))?;
-    let mut tree = Tree::new(name, workshop.store)?;
-    tree.add_tar(tar, b"", true)?;
-    tree.finish(folder, workshop.store)
+
+    pub(super) fn make_tarball(
+        &self,
+        folder: &str,
+        urls: &[String],
+        sha256: &Digest,
+        promised: Option<Promised>,
+    ) -> Result<Made> {
+        let name = urls.first().and_then(|url| url.rsplit('/').next()).unwrap_or(folder).to_owned();
+        let wanted = Wanted { name: name.clone(), urls: urls.to_vec(), sha256: *sha256, size: None };
+        self.fetch.all(&[wanted], self.cancel)?;
+        let mut spool = Spool::new(self.store, &name)?;
+        let read = members::read(&self.store.verified(sha256)?, &name, &mut spool, self.cancel)?;
+        let newest = read.newest;
+        spool.graft(b"", read.without_top().check_links(&name)?.nodes);
+        let epoch = settle(&name, newest, promised)?;
+        spool.write(folder, epoch, promised)
+    }
 }

@@ -122,6 +122,15 @@ impl Store {
         files::write_whole(&self.root.join("actions").join(key.to_string()), result)
     }
 
+    /// A scratch file inside the store without a name: whatever ends the run, it is gone with it.
+    ///
+    /// # Errors
+    /// [`Kind::Io`] when it cannot be made.
+    pub fn unnamed(&self) -> Result<File> {
+        let folder = self.root.join("tmp");
+        tempfile::tempfile_in(&folder).map_err(|error| Error::io(&folder, "write in", error))
+    }
+
     /// A scratch folder inside the store, removed when dropped.
     ///
     /// # Errors
