@@ -48,7 +48,8 @@ impl Epoch {
         let wrong = |cause: String| {
             Error::new(Kind::Document, format!("time `{text}`"), cause).remedy("write it as 20250906T100233Z")
         };
-        let civil = jiff::civil::DateTime::strptime("%Y%m%dT%H%M%SZ", text).map_err(|error| wrong(error.to_string()))?;
+        let civil =
+            jiff::civil::DateTime::strptime("%Y%m%dT%H%M%SZ", text).map_err(|error| wrong(error.to_string()))?;
         let zoned = civil.to_zoned(jiff::tz::TimeZone::UTC).map_err(|error| wrong(error.to_string()))?;
         u64::try_from(zoned.timestamp().as_second()).map(Epoch).map_err(|_| wrong("lies before 1970".into()))
     }

@@ -201,7 +201,8 @@ fn bookworm(bases: &[String]) {
     std::fs::copy(store.path(&locks[0].inrelease), mirror.join("InRelease")).unwrap();
     let folder = scratch.path().join("apt");
     prepare_apt(&folder, &scratch.path().join("mirror"), &keyring_path);
-    let essential: Vec<&str> = packages.iter().filter(|package| package.essential).map(|package| package.name).collect();
+    let essential: Vec<&str> =
+        packages.iter().filter(|package| package.essential).map(|package| package.name).collect();
     let mut differences = Vec::new();
     for wishes in [WISHED].iter().chain(OTHERS) {
         let wished: Vec<String> = wishes.split_whitespace().map(str::to_owned).collect();
@@ -225,7 +226,8 @@ fn main() {
     let name = if reachable {
         "bookworm_is_resolved_as_apt_does".to_owned()
     } else {
-        "bookworm_is_resolved_as_apt_does (ignored: this machine's apt names no HTTP mirror of bookworm that answers)".into()
+        "bookworm_is_resolved_as_apt_does (ignored: this machine's apt names no HTTP mirror of bookworm that answers)"
+            .into()
     };
     let trial = Trial::test(name, move || {
         bookworm(&bases);

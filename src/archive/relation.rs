@@ -84,11 +84,20 @@ mod tests {
     #[test]
     fn forms_of_real_archives() {
         let parsed: Vec<Vec<Relation>> =
-            groups("libc6 (>= 2.34), python3:any (<< 3.12),mawk|gawk (= 1:5.2.1-2) , foo(>1),\n bar,").collect::<Result<_>>().unwrap();
-        let shown: Vec<Vec<String>> = parsed.iter().map(|group| group.iter().map(Relation::to_string).collect()).collect();
+            groups("libc6 (>= 2.34), python3:any (<< 3.12),mawk|gawk (= 1:5.2.1-2) , foo(>1),\n bar,")
+                .collect::<Result<_>>()
+                .unwrap();
+        let shown: Vec<Vec<String>> =
+            parsed.iter().map(|group| group.iter().map(Relation::to_string).collect()).collect();
         assert_eq!(
             shown,
-            [vec!["libc6 (>= 2.34)"], vec!["python3:any (<< 3.12)"], vec!["mawk", "gawk (= 1:5.2.1-2)"], vec!["foo (>= 1)"], vec!["bar"]]
+            [
+                vec!["libc6 (>= 2.34)"],
+                vec!["python3:any (<< 3.12)"],
+                vec!["mawk", "gawk (= 1:5.2.1-2)"],
+                vec!["foo (>= 1)"],
+                vec!["bar"]
+            ]
         );
         assert_eq!(parsed[1][0].qualifier, Some("any"));
         assert!(parsed[0][0].accepts("2.36-9+deb12u14") && !parsed[0][0].accepts("2.31"));
@@ -96,7 +105,9 @@ mod tests {
 
     #[test]
     fn other_forms_are_refused_by_name() {
-        for text in ["a (2)", "a (>= )", "a (>= 1", "a [amd64]", "a <!nocheck>", "", "a b", "-a", "a (>= 1 2)", "a (=> 1)"] {
+        for text in
+            ["a (2)", "a (>= )", "a (>= 1", "a [amd64]", "a <!nocheck>", "", "a b", "-a", "a (>= 1 2)", "a (=> 1)"]
+        {
             let error = Relation::parse(text).unwrap_err();
             assert_eq!(error.kind(), Kind::Document);
             assert!(error.to_string().contains(&format!("`{text}`")), "{error}");

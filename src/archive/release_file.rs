@@ -52,8 +52,8 @@ impl<'a> ReleaseFile<'a> {
         }
         let epoch = |value: &str| Epoch::parse_rfc2822(value).map_err(|error| wrong(error.to_string()));
         let architectures: Vec<&str> = words("Architectures");
-        let all_apart = architectures.contains(&"all")
-            && !words("No-Support-for-Architecture-all").contains(&"Packages");
+        let all_apart =
+            architectures.contains(&"all") && !words("No-Support-for-Architecture-all").contains(&"Packages");
         Ok(ReleaseFile {
             date: epoch(wanted("Date")?)?,
             valid_until: fields.get("Valid-Until").map(epoch).transpose()?,
@@ -61,9 +61,14 @@ impl<'a> ReleaseFile<'a> {
             components: words("Components"),
             all_apart,
             architectures,
-            files: wanted("SHA256")?.lines().filter(|line| !line.trim().is_empty()).map(|line| {
-                file_line(line).ok_or_else(|| wrong(format!("has a line in SHA256 that is not understood: `{line}`")))
-            }).collect::<Result<_>>()?,
+            files: wanted("SHA256")?
+                .lines()
+                .filter(|line| !line.trim().is_empty())
+                .map(|line| {
+                    file_line(line)
+                        .ok_or_else(|| wrong(format!("has a line in SHA256 that is not understood: `{line}`")))
+                })
+                .collect::<Result<_>>()?,
         })
     }
 

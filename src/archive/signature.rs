@@ -280,9 +280,10 @@ fn primary(key: &SignedPublicKey, at: Epoch) -> std::result::Result<&Signature, 
         names(signature, key) && signature.verify_certification(&key.primary_key, Tag::UserId, id).is_ok()
     };
     let is_revocation = |signature: &Signature| signature.typ() == Some(SignatureType::CertRevocation);
-    let users = key.details.users.iter().filter(|user| {
-        !user.signatures.iter().any(|signature| is_revocation(signature) && own(signature, &user.id))
-    });
+    let users =
+        key.details.users.iter().filter(|user| {
+            !user.signatures.iter().any(|signature| is_revocation(signature) && own(signature, &user.id))
+        });
     let certified = users.flat_map(|user| {
         user.signatures.iter().filter(|signature| !is_revocation(signature) && own(signature, &user.id))
     });
@@ -305,7 +306,10 @@ fn primary_may_sign(key: &SignedPublicKey, at: Epoch) -> std::result::Result<(),
 fn subkey_may_sign(key: &SignedPublicKey, subkey: &SignedPublicSubKey, at: Epoch) -> std::result::Result<(), Fault> {
     primary(key, at)?;
     let by_primary = || {
-        subkey.signatures.iter().filter(|signature| signature.verify_subkey_binding(&key.primary_key, &subkey.key).is_ok())
+        subkey
+            .signatures
+            .iter()
+            .filter(|signature| signature.verify_subkey_binding(&key.primary_key, &subkey.key).is_ok())
     };
     if by_primary().any(|signature| signature.typ() == Some(SignatureType::SubkeyRevocation)) {
         return Err(Fault::Revoked);

@@ -78,7 +78,8 @@ impl Signer {
             revocations.push(config.sign_key(&primary, &Password::empty(), &public).unwrap());
         }
         let bound = traits.subkey.then(|| bind(seed.wrapping_add(128), &primary, &public, traits));
-        let (subkey, public_subkeys) = bound.map_or((None, Vec::new()), |(secret, public)| (Some(secret), vec![public]));
+        let (subkey, public_subkeys) =
+            bound.map_or((None, Vec::new()), |(secret, public)| (Some(secret), vec![public]));
         let details = SignedKeyDetails::new(revocations, Vec::new(), vec![SignedUser::new(id, vec![own])], Vec::new());
         Signer { primary, subkey, certificate: SignedPublicKey::new(public, details, public_subkeys) }
     }
@@ -135,12 +136,7 @@ fn pair(seed: u8) -> (PubKeyInner, SecretParams) {
     (inner, SecretParams::Plain(PlainSecretParams::EdDSALegacy(pgp::crypto::eddsa_legacy::SecretKey::Ed25519(secret))))
 }
 
-fn bind(
-    seed: u8,
-    primary: &SecretKey,
-    public: &PublicKey,
-    traits: &KeyTraits,
-) -> (SecretSubkey, SignedPublicSubKey) {
+fn bind(seed: u8, primary: &SecretKey, public: &PublicKey, traits: &KeyTraits) -> (SecretSubkey, SignedPublicSubKey) {
     let (inner, secret) = pair(seed);
     let subkey = PublicSubkey::from_inner(inner).unwrap();
     let secret = SecretSubkey::new(subkey.clone(), secret).unwrap();

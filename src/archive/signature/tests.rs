@@ -47,7 +47,9 @@ fn changed_text_is_refused() {
     let signer = Signer::new(1);
     let ring = ring(&[&signer]);
     let message = signer.sign(TEXT);
-    for (old, new) in [("last", "lost"), ("last", "last\n"), ("- - dash", "- dash"), ("\ttab", " tab"), ("- - dash\n", "")] {
+    for (old, new) in
+        [("last", "lost"), ("last", "last\n"), ("- - dash", "- dash"), ("\ttab", " tab"), ("- - dash\n", "")]
+    {
         let changed = message.replacen(old, new, 1);
         assert_ne!(changed, message);
         let (cause, remedy) = fault(&changed, &ring, MADE);
@@ -164,7 +166,8 @@ const GNUPG_MADE: u64 = 1_767_225_600;
 #[test]
 fn keyrings_in_every_form() {
     let (one, two) = (Signer::new(1), Signer::with(2, &KeyTraits { subkey: true, ..KeyTraits::default() }));
-    let both: Vec<String> = [&one, &two].map(|key| key.fingerprint()).into_iter().collect::<BTreeSet<_>>().into_iter().collect();
+    let both: Vec<String> =
+        [&one, &two].map(|key| key.fingerprint()).into_iter().collect::<BTreeSet<_>>().into_iter().collect();
     let binary = [one.keyring(), two.keyring()].concat();
     let armoured = format!("One key:\n{}\nAnother:\n{}", one.armoured(), two.armoured()).into_bytes();
     for bytes in [binary, armoured] {
