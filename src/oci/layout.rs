@@ -1,5 +1,8 @@
 //! The one tar that is an OCI image layout and a docker archive at once: Docker 20.10 reads manifest.json, Podman and
 //! skopeo read index.json, and all give the image the same id. Streams the layer; keeps nothing in memory.
+//!
+//! Plain and gzip layers load everywhere. Docker 20.10 cannot read a zstd layer (`invalid tar header`); Docker 23 and
+//! Podman can.
 
 use super::Image;
 use super::image::{Blob, descriptor, json, manifest};
@@ -146,5 +149,106 @@ impl Read for Checked<'_> {
         let count = self.inner.read(buffer)?;
         self.hasher.update(&buffer[..count]);
         Ok(count)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::date::Epoch;
+    use crate::oci::image::{Description, describe};
+    use crate::oci::layer::Layer;
+
+    const LAYER: &[u8] = b"the bytes of a layer, as far as this module knows";
+
+    /// An image whose layer's file holds `content`, which should be [`LAYER`].
+    fn sample(content: &[u8]) -> (tempfile::NamedTempFile, Image) {
+        let mut file = tempfile::NamedTempFile::new().unwrap();
+        file.write_all(content).unwrap();
+        let description = Description {
+            reference: "localhost/snpforge/x:1",
+            architecture: "amd64",
+            epoch: Epoch(1_757_152_953),
+            title: "x",
+            summary: "sample",
+            lock: Digest::of(b"lock"),
+            path: "/usr/bin",
+        };
+        let layer = Layer { diff_id: Digest::of(LAYER), size: LAYER.len() as u64, entries: 1 };
+        let image = describe(&layer, file.path(), &description).unwrap();
+        (file, image)
+    }
+
+    fn written(image: &Image) -> Vec<u8> {
+        let mut tar = Vec::new();
+        write(image, &mut tar).unwrap();
+        tar
+    }
+
+    /// The members of a layout by name.
+    fn members(tar: &[u8]) -> std::collections::BTreeMap<String, Vec<u8>> {
+        let mut archive = tar::Archive::new(tar);
+        let read = |entry: io::Result<tar::Entry<'_, &[u8]>>| {
+            let mut entry = entry.unwrap();
+            let mut content = Vec::new();
+            entry.read_to_end(&mut content).unwrap();
+            (String::from_utf8(entry.path_bytes().into_owned()).unwrap(), content)
+        };
+        archive.entries().unwrap().map(read).collect()
+    }
+
+    #[test]
+    fn golden_bytes_wherever_the_layer_lies() {
+        // A change here is harmless for identities, but belongs under "Changes the product's bytes" in CHANGELOG.md.
+        let tars = [sample(LAYER), sample(LAYER)].map(|(_file, image)| written(&image));
+        assert_eq!(tars[0], tars[1]);
+        assert_eq!(
+            Digest::of(&tars[0]).to_string(),
+            "0791b1ea7a640248c40619ab4fd129aaded479ef38d0f8359d5dbd2c892feb67"
+        );
+    }
+
+    #[test]
+    fn both_indexes_lead_to_the_same_blobs() {
+        let (_file, image) = sample(LAYER);
+        for format in [Format::Plain, Format::Gzip, Format::Zstd] {
+            let mut stored = Vec::new();
+            let blob = pack(format, &mut &LAYER[..], &mut stored, 2).unwrap();
+            let mut tar = Vec::new();
+            write_as(&image, &blob, &mut stored.as_slice(), &mut tar).unwrap();
+            let members = members(&tar);
+            let value = |name: &str| serde_json::from_slice::<serde_json::Value>(&members[name]).unwrap();
+            let at = |digest: &serde_json::Value| format!("blobs/{}", digest.as_str().unwrap().replace(':', "/"));
+            let archive = &value("manifest.json")[0];
+            let manifest = value(&at(&value("index.json")["manifests"][0]["digest"]));
+            assert_eq!(archive["Config"], at(&manifest["config"]["digest"]), "{format:?}");
+            assert_eq!(archive["Layers"], serde_json::json!([at(&manifest["layers"][0]["digest"])]), "{format:?}");
+            assert_eq!(archive["RepoTags"], serde_json::json!(["localhost/snpforge/x:1"]));
+            assert_eq!(members[archive["Config"].as_str().unwrap()], image.config);
+            assert_eq!(manifest["layers"][0]["size"], stored.len());
+            for (name, content) in members.iter().filter(|(name, content)| name.len() > 64 && !content.is_empty()) {
+                assert!(name.ends_with(&Digest::of(content).to_string()), "{name} has another digest");
+            }
+        }
+    }
+
+    #[test]
+    fn the_plain_manifest_is_the_images_own() {
+        let (_file, image) = sample(LAYER);
+        let name = format!("blobs/sha256/{}", Digest::of(&image.manifest));
+        assert_eq!(members(&written(&image))[&name], image.manifest);
+    }
+
+    #[test]
+    fn a_layer_that_changed_on_the_disk_is_noticed() {
+        let mut damaged = LAYER.to_vec();
+        damaged[3] ^= 1;
+        let (_file, image) = sample(&damaged);
+        assert_eq!(write(&image, &mut io::sink()).unwrap_err().kind(), Kind::Trust);
+        let (_file, image) = sample(&LAYER[1..]);
+        assert_eq!(write(&image, &mut io::sink()).unwrap_err().kind(), Kind::Io);
+        let (_file, image) = sample(LAYER);
+        let gone = Image { layer: "/nonexistent/layer".into(), ..image };
+        assert!(write(&gone, &mut io::sink()).unwrap_err().to_string().contains("/nonexistent/layer"));
     }
 }

@@ -10,8 +10,6 @@ use md5::{Digest as _, Md5};
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Read;
 
-/// Bytes of a file that travel together.
-const CHUNK: usize = 64 * 1024;
 /// Passes over a package to copy hard links: one for each further link to the same file.
 const HARD_LINKS_MAX: usize = 256;
 /// Files whose content the layer needs elsewhere: the account tables that base-passwd installs when configured.
@@ -201,7 +199,7 @@ impl Unpacking<'_, '_> {
         let mut head = placed.map(|path| (path, mode & 0o777, mtime));
         let mut left = size;
         while left > 0 || head.is_some() {
-            let mut chunk = vec![0; usize::try_from(left).map_or(CHUNK, |left| left.min(CHUNK))];
+            let mut chunk = self.sender.chunk(left);
             content.read_exact(&mut chunk).map_err(|error| deb::failed(&self.file_name, error))?;
             left -= chunk.len() as u64;
             if let Some(sum) = &mut sum {

@@ -9,6 +9,8 @@ use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 /// Bytes that may wait for the writer from packages it is not at yet. Large packages take long to read: what the
 /// other threads put aside meanwhile keeps them busy.
 const AHEAD: usize = 28 << 20;
+/// Bytes of a file that travel together.
+pub(super) const CHUNK: usize = 64 * 1024;
 /// Bytes more for the package that the writer is at.
 const FRONT: usize = 2 << 20;
 
@@ -27,6 +29,8 @@ struct State {
     front: usize,
     next: usize,
     stopped: bool,
+    /// Chunks that the writer has emptied. Used again they cost neither zeroing nor scattered memory.
+    spare: Vec<Vec<u8>>,
 }
 
 /// The writer is gone: nothing that is read any more will be used.
@@ -36,7 +40,7 @@ impl Flow {
     /// For `packages` packages.
     pub(super) fn new(packages: usize) -> Self {
         let queues = (0..packages).map(|_| VecDeque::new()).collect();
-        let state = State { queues, held: 0, front: 0, next: 0, stopped: false };
+        let state = State { queues, held: 0, front: 0, next: 0, stopped: false, spare: Vec::new() };
         Flow { state: Mutex::new(state), room: Condvar::new(), filled: Condvar::new() }
     }
 
@@ -93,6 +97,19 @@ impl Flow {
         }
     }
 
+    /// A full chunk, whose content is anything.
+    pub(super) fn chunk(&self) -> Vec<u8> {
+        let spare = self.lock().spare.pop();
+        spare.unwrap_or_else(|| vec![0; CHUNK])
+    }
+
+    /// Takes a chunk back; smaller ones are dropped.
+    pub(super) fn recycle(&self, chunk: Vec<u8>) {
+        if chunk.len() == CHUNK {
+            self.lock().spare.push(chunk);
+        }
+    }
+
     /// The writer goes away when this is dropped, by whatever way: the reading threads end.
     pub(super) fn stopper(&self) -> Stopper<'_> {
         Stopper(self)
@@ -125,6 +142,14 @@ impl<'a> Sender<'a> {
     /// The way of the package that [`Flow::take`] gave.
     pub(super) fn new(flow: &'a Flow, package: usize) -> Self {
         Sender { flow, package, ended: false }
+    }
+
+    /// Room for the next `left` bytes of a file, or for as many as travel together.
+    pub(super) fn chunk(&self, left: u64) -> Vec<u8> {
+        match usize::try_from(left) {
+            Ok(left) if left < CHUNK => vec![0; left],
+            _ => self.flow.chunk(),
+        }
     }
 
     /// Queues an event.

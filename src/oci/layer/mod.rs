@@ -18,7 +18,7 @@
 //! - Left out: what only a running system fills (/run, /tmp, /dev, /proc, /sys, /var/log, /var/cache, ...), what an
 //!   engine puts in place (/etc/hosts, ...), and what the definition excludes. Package lists still name it, as dpkg's
 //!   own path filters leave them.
-//! - There is no ld.so.cache: all libraries of a builder lie in the linker's default folders.
+//! - There is no ld.so.cache. The linker finds all libraries in its default folders; fakeroot names its own.
 
 mod accounts;
 mod assemble;
@@ -247,7 +247,10 @@ impl Read for Content<'_> {
         }
         while self.read == self.chunk.len() {
             match self.flow.receive(self.package) {
-                Event::Chunk(chunk) => (self.chunk, self.read) = (chunk, 0),
+                Event::Chunk(chunk) => {
+                    self.flow.recycle(std::mem::replace(&mut self.chunk, chunk));
+                    self.read = 0;
+                }
                 // It travels inside and is taken out again where writing fails.
                 Event::Failed(error) => return Err(io::Error::other(error)),
                 _ => return Err(io::ErrorKind::UnexpectedEof.into()),
@@ -258,6 +261,12 @@ impl Read for Content<'_> {
         self.read += count;
         self.left -= count as u64;
         Ok(count)
+    }
+}
+
+impl Drop for Content<'_> {
+    fn drop(&mut self) {
+        self.flow.recycle(std::mem::take(&mut self.chunk));
     }
 }
 
