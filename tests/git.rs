@@ -1,6 +1,7 @@
 //! Git sources against repositories that the tests make: nested submodules, moved and vanished commits, hostile urls,
 //! and a git that refuses, hangs or has no network.
 
+#![allow(clippy::disallowed_methods, reason = "a test moves repositories about")]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test says what went wrong by panicking")]
 
 #[path = "support/workshop.rs"]
