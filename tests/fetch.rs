@@ -527,6 +527,60 @@ fn a_proxy_is_used_for_all_hosts_but_the_excepted() {
     assert_eq!((proxy.seen().len(), direct.seen().len()), (1, 1));
 }
 
+/// One HTTPS answer per connection, under the certificate of the fixtures.
+fn https(body: &'static [u8]) -> String {
+    use rustls::pki_types::pem::PemObject;
+    use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+    use std::io::{Read, Write};
+    let certificate = CertificateDer::from_pem_file(fixture("certificate.pem")).unwrap();
+    let key = PrivateKeyDer::from_pem_file(fixture("key.pem")).unwrap();
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let config = rustls::ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
+    let config = Arc::new(config.with_no_client_auth().with_single_cert(vec![certificate], key).unwrap());
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    std::thread::spawn(move || {
+        for stream in listener.incoming().flatten() {
+            let mut stream =
+                rustls::StreamOwned::new(rustls::ServerConnection::new(Arc::clone(&config)).unwrap(), stream);
+            let mut request = [0; 4096];
+            // A client that distrusts the certificate is gone by now.
+            if stream.read(&mut request).is_ok_and(|count| count > 0) {
+                let head = format!("HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: {}\r\n\r\n", body.len());
+                let _ = stream.write_all(&[head.as_bytes(), body].concat());
+                stream.conn.send_close_notify();
+                let _ = stream.flush();
+            }
+        }
+    });
+    format!("https://{address}/f")
+}
+
+fn fixture(name: &str) -> std::path::PathBuf {
+    std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/tls").join(name)
+}
+
+#[test]
+fn certificates_are_those_of_the_environment() {
+    let url = https(b"secret");
+    let empty = tempfile::tempdir().unwrap();
+    let bench = Bench::new();
+    let ask = |name: &str, value: &std::path::Path| {
+        let environment = snpforge::environment::Environment::from_iter([(name, value.display().to_string())]);
+        let door = bench.door_with(|settings| *settings = Settings::from_environment(&environment));
+        door.document(std::slice::from_ref(&url), 100, &Cancel::new())
+    };
+    assert_eq!(ask("SSL_CERT_FILE", &fixture("certificate.pem")).unwrap(), b"secret");
+    // The folder holds a key and a text too, which are no certificates.
+    assert_eq!(ask("SSL_CERT_DIR", &fixture("")).unwrap(), b"secret");
+    let start = Instant::now();
+    for error in [ask("SSL_CERT_DIR", empty.path()).unwrap_err(), ask("HOME", empty.path()).unwrap_err()] {
+        assert_eq!(error.kind(), Kind::Unavailable);
+        assert!(error.cause().contains("certificate") && error.cause().contains("SSL_CERT_FILE"), "{error}");
+    }
+    assert!(start.elapsed() < Duration::from_secs(1), "distrust is not retried");
+}
+
 #[test]
 fn the_closed_door_has_what_the_store_has() {
     let bench = Bench::new();

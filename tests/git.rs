@@ -303,6 +303,7 @@ fn urls_and_revisions_cannot_be_options() {
 }
 
 #[test]
+#[expect(clippy::disallowed_methods, reason = "a repository moves away")]
 fn a_submodule_that_cannot_be_had_is_named_and_can_be_left_out() {
     let bench = Bench::new();
     let (outer, [_, dep, _]) = nested(&bench);

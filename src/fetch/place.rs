@@ -72,12 +72,27 @@ fn unanswered(host: &Host, error: reqwest::Error) -> Trouble {
     if error.is_redirect() {
         return Trouble::Refused("redirects without end".into());
     }
+    let distrusted = is_certificate(&error);
     let cause = chain(&error.without_url());
+    if distrusted {
+        host.give_up("shows a certificate that this machine does not trust");
+        return Trouble::Refused(format!("{cause}; trusted are the distribution's ca-certificates, or SSL_CERT_FILE"));
+    }
     match (connect, slow) {
         (true, true) => silent(host, "no connection in time"),
         (true, false) => Trouble::Again(format!("no connection: {cause}"), None),
         _ => Trouble::Again(format!("the connection was lost: {cause}"), None),
     }
+}
+
+/// Whether TLS failed for the host's certificate, which asking again does not change.
+fn is_certificate(error: &(dyn std::error::Error + 'static)) -> bool {
+    if matches!(error.downcast_ref(), Some(rustls::Error::InvalidCertificate(_))) {
+        return true;
+    }
+    // An I/O error does not show what it was made of as its source.
+    let hidden = error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
+    hidden.is_some_and(|inner| is_certificate(inner)) || error.source().is_some_and(is_certificate)
 }
 
 /// What the status says.

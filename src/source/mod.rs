@@ -24,7 +24,7 @@ use crate::error::{Error, Kind, Result};
 use crate::fetch::Fetch;
 use crate::lock::{FORMAT, Pin, SourceLock};
 use crate::release::Source;
-use crate::report::Report;
+use crate::report::{Report, Unit};
 use crate::store::Store;
 use serde::{Deserialize, Serialize};
 use std::path::Path;
@@ -112,7 +112,7 @@ impl Workshop<'_> {
             return Ok(promised.digest);
         }
         let folder = &lock.folder;
-        match &lock.pin {
+        self.telling(folder, || match &lock.pin {
             Pin::Debian { archive, package, files } => self.make_debian(folder, archive, package, files, promised),
             Pin::Tarball { urls, sha256 } => self.make_tarball(folder, urls, sha256, promised),
             Pin::Git { url, reference, commit, tree, submodules } => {
@@ -120,8 +120,17 @@ impl Workshop<'_> {
                 self.make_git(folder, &pinned, promised)
             }
             Pin::Path { path } => self.pack_path(folder, path),
-        }
+        })
         .map(|made| made.digest)
+    }
+
+    /// Makes a tar and says so: large sources take a while.
+    fn telling(&self, folder: &str, make: impl FnOnce() -> Result<Made>) -> Result<Made> {
+        let task = format!("source {folder}");
+        self.report.begin(&task, None, Unit::Steps);
+        let made = make()?;
+        self.report.end(&task, format!("sha256 {}", made.digest.short()));
+        Ok(made)
     }
 
     /// What the store knows of `pin` in `folder`, or else what `make` gives, which it then knows.
@@ -131,7 +140,7 @@ impl Workshop<'_> {
         if let Some(old) = old.filter(|old| self.store.contains(&old.digest)) {
             return Ok(old);
         }
-        let made = make()?;
+        let made = self.telling(folder, make)?;
         self.store.put_action(&key, &document::canonical(&made)?)?;
         Ok(made)
     }

@@ -159,8 +159,12 @@ pub fn special(path: &str, kind: tar::EntryType, target: &str) -> Member {
 pub fn tar_of(members: &[Member], mtime: u64) -> Vec<u8> {
     let mut builder = tar::Builder::new(Vec::new());
     for (count, member) in members.iter().enumerate() {
-        let mut header = tar::Header::new_ustar();
+        let sparse = member.kind == tar::EntryType::GNUSparse;
+        let mut header = if sparse { tar::Header::new_gnu() } else { tar::Header::new_ustar() };
         header.set_entry_type(member.kind);
+        if let Some(gnu) = header.as_gnu_mut().filter(|_| sparse) {
+            gnu.set_real_size(0);
+        }
         header.set_mode(member.mode);
         header.set_uid(1000 + count as u64);
         header.set_gid(100);

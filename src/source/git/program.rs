@@ -111,7 +111,7 @@ impl Runner {
             command.args(["-c", setting]);
         }
         // Its own process group: a Ctrl-C reaches it through the wish to stop, with time to clean up.
-        command.args(arguments).current_dir("/").stdin(Stdio::null()).process_group(0);
+        command.args(arguments).stdin(Stdio::null()).process_group(0);
         command
     }
 
