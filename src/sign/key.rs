@@ -4,7 +4,7 @@
 use super::{Key, NAMESPACE, Signer};
 use crate::error::{Error, Kind, Result};
 use ssh_key::{PrivateKey, PublicKey};
-use std::fs::File;
+use std::fs::{File, Metadata};
 use std::io::Read;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
@@ -28,7 +28,7 @@ pub fn read(path: &Path, signed: &Path) -> Result<Signer> {
             signed.display()
         ))
     };
-    let text = text(path, &refused)?;
+    let (text, about) = open(path, &refused)?;
     if !text.trim_start().starts_with(BEGIN) {
         let what = if PublicKey::from_openssh(&text).is_ok() {
             "is a public key; signing needs the private one, which may be in an agent"
@@ -37,6 +37,7 @@ pub fn read(path: &Path, signed: &Path) -> Result<Signer> {
         };
         return Err(refused(what.into()));
     }
+    private_to_its_owner(path, &about)?;
     let private = PrivateKey::from_openssh(text.as_bytes())
         .map_err(|error| refused(format!("cannot be read as an Ed25519 key: {error}")))?;
     if private.is_encrypted() {
@@ -47,23 +48,27 @@ pub fn read(path: &Path, signed: &Path) -> Result<Signer> {
     Ok(Signer { private, key })
 }
 
-fn text(path: &Path, refused: &dyn Fn(String) -> Error) -> Result<Zeroizing<String>> {
+fn open(path: &Path, refused: &dyn Fn(String) -> Error) -> Result<(Zeroizing<String>, Metadata)> {
     let failed = |error| Error::io(path, "read the key", error);
     let mut file = File::open(path).map_err(failed)?;
     let about = file.metadata().map_err(failed)?;
     if !about.is_file() || about.len() > LARGEST {
         return Err(refused("is no key file".into()));
     }
-    // As ssh does: keys of others (root reads a user's) are left to their owners.
-    if about.uid() == rustix::process::getuid().as_raw() && about.mode() & 0o077 != 0 {
-        let cause = format!("can be read by others (mode {:04o}): ssh refuses such a key too", about.mode() & 0o7777);
-        return Err(Error::new(Kind::Usage, path.display(), cause)
-            .remedy(format!("`chmod 600 {}`; if others may have read it, make a new key", path.display())));
-    }
     let mut text = Zeroizing::new(String::with_capacity(usize::try_from(LARGEST).unwrap_or_default()));
     file.by_ref().take(LARGEST).read_to_string(&mut text).map_err(|error| match error.kind() {
         std::io::ErrorKind::InvalidData => refused("is no private key in OpenSSH's format".into()),
         _ => failed(error),
     })?;
-    Ok(text)
+    Ok((text, about))
+}
+
+/// As ssh has it: keys of others (root reads a user's) are left to their owners.
+fn private_to_its_owner(path: &Path, about: &Metadata) -> Result<()> {
+    if about.uid() != rustix::process::getuid().as_raw() || about.mode() & 0o077 == 0 {
+        return Ok(());
+    }
+    let cause = format!("can be read by others (mode {:04o}): ssh refuses such a key too", about.mode() & 0o7777);
+    Err(Error::new(Kind::Usage, path.display(), cause)
+        .remedy(format!("`chmod 600 {}`; if others may have read it, make a new key", path.display())))
 }

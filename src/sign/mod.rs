@@ -33,7 +33,8 @@ impl Key {
             ));
         }
         let blob = key.to_bytes().map_err(|error| format!("holds a key without a binary form: {error}"))?;
-        Ok(Key { key, blob: Digest::of(&blob) })
+        // Without its comment, which is no part of its identity.
+        Ok(Key { key: key.key_data().clone().into(), blob: Digest::of(&blob) })
     }
 
     /// SHA-256 of the key's binary form: its identity, and the name of its signature's file.
