@@ -101,7 +101,7 @@ const CASES: &[Case] = &[
         "CONFIG_MODULES=y\nCONFIG_OTHER=y\n",
         &[
             "LOST    A_TRISTATE (wish.config:2): wanted m, got n",
-            "depends on MODULES && (A_BOOL || !OTHER); here A_BOOL=n",
+            "depends on MODULES && (A_BOOL || !OTHER); here A_BOOL=n, OTHER=y",
         ],
     ),
     ("lost_to_a_module", "CONFIG_A_TRISTATE=y\n", "CONFIG_A_TRISTATE=m\n", &["LOST    A_TRISTATE", "wanted y, got m"]),
