@@ -70,7 +70,10 @@ impl Kernel {
 
     /// The fragments that are files of the release: path relative to the release file, and name.
     pub fn own_fragments(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.fragments.iter().filter(|path| path.ends_with(".config")).filter_map(|path| Some((path.as_str(), fragment(path)?)))
+        self.fragments
+            .iter()
+            .filter(|path| path.ends_with(".config"))
+            .filter_map(|path| Some((path.as_str(), fragment(path)?)))
     }
 }
 

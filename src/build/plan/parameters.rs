@@ -109,7 +109,9 @@ impl Part<'_> {
         for name in kernel.fragments.iter().filter_map(|path| fragment(path)) {
             if !there(name) {
                 return Err(Error::new(Kind::Document, format!("fragment `{name}`"), "is not among the recipe's own")
-                    .remedy("give a name of images/kernel/config, or a file NAME.config relative to the release file"));
+                    .remedy(
+                        "give a name of images/kernel/config, or a file NAME.config relative to the release file",
+                    ));
             }
             names.push(name.to_owned());
         }
