@@ -1,4 +1,5 @@
-//! Debian versions: `[epoch:]upstream[-revision]`, compared as the Debian Policy Manual says (section 5.6.12). Pure.
+//! Debian versions: `[epoch:]upstream[-revision]`, compared as the Debian Policy Manual says (section 5.6.12), and
+//! whether a field such as Replaces names a package of a version. Serves indexes and packages alike. Pure.
 
 use std::cmp::Ordering;
 use std::fmt;
@@ -65,6 +66,24 @@ impl fmt::Display for Operator {
             Operator::Later => ">>",
         })
     }
+}
+
+/// Whether one of the comma-separated relations in `field` (as `Replaces` has them) holds for a package: its name, and
+/// its version where the relation gives one. A relation that cannot be read holds for nothing.
+pub fn names(field: &str, package: &str, version: &str) -> bool {
+    field.split(',').any(|relation| {
+        let (name, condition) = relation.trim().split_once('(').unwrap_or((relation.trim(), ""));
+        let name = name.trim();
+        name.split_once(':').map_or(name, |(name, _)| name) == package && meets(condition, version)
+    })
+}
+
+/// Whether the rest of a relation after its `(` holds for a version.
+fn meets(condition: &str, version: &str) -> bool {
+    let condition = condition.trim().trim_end_matches(')').trim();
+    let signs = condition.find(|sign| !matches!(sign, '<' | '>' | '=')).unwrap_or(condition.len());
+    let (sign, wanted) = condition.split_at(signs);
+    condition.is_empty() || Operator::parse(sign).is_some_and(|operator| operator.holds(version, wanted.trim()))
 }
 
 /// Epoch (empty: zero) and the rest.
@@ -197,6 +216,15 @@ mod tests {
         }
         assert_eq!(Operator::parse("<"), Some(Operator::EarlierOrEqual));
         assert_eq!(Operator::parse("=="), None);
+    }
+
+    #[test]
+    fn relations_with_and_without_versions() {
+        let field = "old, other:any (<< 2.0-1~), third (= 1.5), broken (?? 1)";
+        assert!(names(field, "old", "9"));
+        assert!(names(field, "other", "1.9") && !names(field, "other", "2.0-1"));
+        assert!(names(field, "third", "1.5") && !names(field, "third", "1.6"));
+        assert!(!names(field, "broken", "1") && !names(field, "absent", "1"));
     }
 
     /// A small generator of numbers (xorshift64), so that the checks need no crate and fail the same way each time.
