@@ -171,7 +171,7 @@ fn bookworm(bases: &[String]) {
     step("refresh with download", start);
     println!("{:>28}: {} of {}", "signed by", locks[0].signer, locks[0].date.rfc3339().unwrap());
     let start = Instant::now();
-    site.replay(&locks, &cancel).unwrap();
+    assert_eq!(site.replay(Need::Packages, &locks, &cancel).unwrap(), locks);
     step("replay from the store", start);
     let start = Instant::now();
     let indexes = site.indexes(&locks).unwrap();

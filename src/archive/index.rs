@@ -1,12 +1,13 @@
 //! Which indexes of a suite are read, and what is in them: Packages and Sources, unpacked and parsed.
 
-use super::control::paragraphs;
+use super::control::{Paragraph, paragraphs};
 use super::package::Package;
 use super::release_file::ReleaseFile;
 use super::source_package::SourcePackage;
+use crate::deb::version;
 use crate::definition::Archive;
 use crate::error::{Error, Kind, Result};
-use crate::lock::FileLock;
+use crate::lock::{FileLock, PackageLock};
 use rayon::prelude::*;
 use std::io::Read;
 
@@ -19,6 +20,14 @@ pub enum Need {
     Sources,
     /// Both.
     Both,
+}
+
+impl Need {
+    /// What is wanted when `other` is wanted too.
+    #[must_use]
+    pub fn and(self, other: Need) -> Need {
+        if self == other { self } else { Need::Both }
+    }
 }
 
 /// The endings of indexes that can be read, best first. The plain one is listed in InRelease but seldom served.
@@ -131,41 +140,63 @@ impl Indexes {
         found.collect()
     }
 
-    /// The source package called `name`: of the given version, else the newest (of equal ones the earlier suite's).
+    /// The source packages called `name`, the newest first, each version once (of equal ones the earlier suite's); with
+    /// `version` only that one.
     ///
     /// # Errors
-    /// [`Kind::Resolve`] when there is none, naming the versions there are; [`Kind::Document`] when its entry is not
+    /// [`Kind::Resolve`] when there is none, naming the versions there are; [`Kind::Document`] when an entry is not
     /// understood.
-    pub fn source(&self, name: &str, version: Option<&str>) -> Result<SourcePackage> {
-        let mut versions = Vec::new();
-        let mut best: Option<SourcePackage> = None;
+    pub fn source(&self, name: &str, version: Option<&str>) -> Result<Vec<SourcePackage>> {
+        let mut found = Vec::new();
         for (index, text) in &self.sources {
-            for paragraph in paragraphs(text) {
-                // The name is the first field, so this scan stays cheap.
-                if paragraph.get("Package") != Some(name) || paragraph.get("Extra-Source-Only") == Some("yes") {
-                    continue;
-                }
-                let entry = SourcePackage::parse_entry(index, &paragraph)?;
-                versions.push(entry.version.clone());
-                let wanted = version.is_none_or(|wanted| wanted == entry.version);
-                let newer = |best: &SourcePackage| super::version::compare(&entry.version, &best.version).is_gt();
-                if wanted && best.as_ref().is_none_or(newer) {
-                    best = Some(entry);
-                }
+            let entries = called(text, name).filter(|entry| entry.get("Extra-Source-Only") != Some("yes"));
+            for entry in entries {
+                found.push(SourcePackage::parse_entry(index, &entry)?);
             }
         }
-        best.ok_or_else(|| missing_source(name, version, &versions))
+        newest_first(&format!("source package {name}"), found, |entry| &entry.version, version)
+    }
+
+    /// The binary packages called `name` for `architecture` or for all, as [`Indexes::source`].
+    ///
+    /// # Errors
+    /// As [`Indexes::source`].
+    pub fn binary(&self, name: &str, version: Option<&str>, architecture: &str) -> Result<Vec<PackageLock>> {
+        let entries = self.packages.iter().flat_map(|text| called(text, name));
+        let packages = entries.filter_map(|entry| Package::parse(&entry));
+        let own = packages.filter(|package| [architecture, "all"].contains(&package.architecture));
+        let found = own.map(|package| package.lock()).collect::<Result<Vec<PackageLock>>>()?;
+        newest_first(&format!("binary package {name}"), found, |package| &package.version, version)
     }
 }
 
-fn missing_source(name: &str, version: Option<&str>, versions: &[String]) -> Error {
+/// The paragraphs about `name`. It stands in their first field, so this scan of a whole index stays cheap.
+fn called<'t>(text: &'t str, name: &str) -> impl Iterator<Item = Paragraph<'t>> {
+    paragraphs(text).filter(move |paragraph| paragraph.get("Package") == Some(name))
+}
+
+fn newest_first<T>(
+    object: &str,
+    mut found: Vec<T>,
+    of: impl Fn(&T) -> &String,
+    wanted: Option<&str>,
+) -> Result<Vec<T>> {
+    // Stable: of equal versions the earlier suite's stays first and is the one that is kept.
+    found.sort_by(|a, b| version::compare(of(b), of(a)));
+    let versions: Vec<String> = found.iter().map(|entry| of(entry).clone()).collect();
+    found.retain(|entry| wanted.is_none_or(|wanted| wanted == of(entry)));
+    found.dedup_by(|later, kept| version::compare(of(later), of(kept)).is_eq());
+    if found.is_empty() { Err(missing(object, wanted, &versions)) } else { Ok(found) }
+}
+
+fn missing(object: &str, version: Option<&str>, versions: &[String]) -> Error {
     match version {
         Some(version) if !versions.is_empty() => {
             let cause = format!("is not in the archive any more; there is {}", versions.join(", "));
-            Error::new(Kind::Resolve, format!("source package {name} {version}"), cause)
+            Error::new(Kind::Resolve, format!("{object} {version}"), cause)
                 .remedy("name one of these versions, or set `snapshot-time` to a time when it was there")
         }
-        _ => Error::new(Kind::Resolve, format!("source package {name}"), "no suite of the archive has it")
+        _ => Error::new(Kind::Resolve, object, "no suite of the archive has it")
             .remedy("check its spelling, or add the suite or component that has it"),
     }
 }

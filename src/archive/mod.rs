@@ -12,7 +12,6 @@ pub mod release_file;
 pub mod resolve;
 pub mod signature;
 mod source_package;
-pub mod version;
 
 pub use index::{Indexes, Need};
 pub use package::{Package, Priority};
@@ -32,6 +31,15 @@ use signature::{Keyring, Signed};
 
 /// The most an InRelease file may weigh: the largest seen (sid, jammy) have less than 300 kB.
 const INRELEASE_LIMIT: u64 = 16 << 20;
+
+/// Those of `bases` that answer now when they are asked for a suite, whatever they say about it.
+pub fn answering(bases: &[String], suite: &str, fetch: &dyn Fetch, cancel: &Cancel) -> Vec<String> {
+    let answers = |base: &&String| {
+        let url = format!("{}/dists/{suite}/InRelease", base.trim_end_matches('/'));
+        fetch.document(&[url], INRELEASE_LIMIT, cancel).map_or_else(|error| error.kind() == Kind::Gone, |_| true)
+    };
+    bases.iter().filter(answers).cloned().collect()
+}
 
 /// An archive with all that is needed to read it.
 pub struct Site<'a> {
@@ -83,14 +91,16 @@ impl Site<'_> {
         Ok(locks)
     }
 
-    /// The state that was locked, again: from the store, else by digest from the archive. Signatures are verified
-    /// again, at the date of the state; how long it was valid does not matter. Locks of other archives are passed over.
+    /// The state that was locked, again, with the indexes for `need` (which may be others than the locked ones): from the
+    /// store, else by digest from the archive. Signatures are verified again, at the date of the state; how long it was
+    /// valid does not matter. Locks of other archives are passed over.
     ///
     /// # Errors
     /// [`Kind::Lock`] when the locks do not fit the definition, [`Kind::Gone`] when the archive does not serve that
     /// state any more, [`Kind::Trust`] as for [`Site::refresh`], and what `fetch` fails with.
-    pub fn replay(&self, locks: &[SuiteLock], cancel: &Cancel) -> Result<()> {
+    pub fn replay(&self, need: Need, locks: &[SuiteLock], cancel: &Cancel) -> Result<Vec<SuiteLock>> {
         let keyring = self.keyring()?;
+        let mut replayed = Vec::new();
         let mut wanted = Vec::new();
         for lock in self.own(locks)? {
             let bytes = self.locked_inrelease(lock, cancel)?;
@@ -99,10 +109,14 @@ impl Site<'_> {
             let release = ReleaseFile::parse(&name, &lock.suite, &signed.text)?;
             for file in &lock.index {
                 self.check_promise(lock, &release, file)?;
-                wanted.push(self.wanted(&lock.suite, file, release.by_hash, false));
             }
+            let index = index::choose(&name, self.definition, need, &release)?;
+            wanted.extend(index.iter().map(|file| self.wanted(&lock.suite, file, release.by_hash, false)));
+            replayed.push(SuiteLock { index, ..lock.clone() });
         }
-        self.bring(&wanted, cancel)
+        self.bring(&wanted, cancel)?;
+        replayed.sort();
+        Ok(replayed)
     }
 
     /// The indexes of a state that [`Site::refresh`] or [`Site::replay`] brought into the store, unpacked.
