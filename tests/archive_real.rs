@@ -174,7 +174,7 @@ fn bookworm(bases: &[String]) {
     site.replay(&locks, &cancel).unwrap();
     step("replay from the store", start);
     let start = Instant::now();
-    let indexes = site.indexes(&locks).unwrap();
+    let indexes = site.indexes(&locks, &[]).unwrap();
     step("unpack indexes", start);
     let start = Instant::now();
     let packages = indexes.packages();

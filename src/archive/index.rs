@@ -1,14 +1,17 @@
-//! Which indexes of a suite are read, and what is in them: Packages and Sources, unpacked and parsed.
+//! Which indexes of a suite are read, and what is in them: Packages and Sources. They are read as streams; what nobody
+//! will ask for is never kept.
 
-use super::control::paragraphs;
-use super::package::Package;
+use super::control::{paragraphs, read_paragraph};
+use super::package::{List, Packages};
 use super::release_file::ReleaseFile;
 use super::source_package::SourcePackage;
 use crate::definition::Archive;
 use crate::error::{Error, Kind, Result};
 use crate::lock::FileLock;
 use rayon::prelude::*;
-use std::io::Read;
+use std::fs::File;
+use std::io::{self, BufRead as _, BufReader, Read};
+use std::path::PathBuf;
 
 /// What is wanted of an archive.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -72,11 +75,11 @@ fn listed(release: &ReleaseFile<'_>, stem: &str) -> Option<FileLock> {
     })
 }
 
-/// An index as it came: its name for errors, its path, its compressed bytes and the most it may unpack to.
+/// An index as it came: its name for errors, its path in the archive, its checked file and the most it may unpack to.
 pub(super) struct Raw {
     pub(super) name: String,
     pub(super) path: String,
-    pub(super) bytes: Vec<u8>,
+    pub(super) file: PathBuf,
     pub(super) limit: u64,
 }
 
@@ -86,52 +89,41 @@ pub(super) fn limit(release: &ReleaseFile<'_>, path: &str) -> u64 {
     release.files.get(stem).map_or(LIMIT, |(_, size)| *size)
 }
 
-/// The unpacked indexes of an archive, in the order of its suites and components.
+/// What the indexes of an archive list, in the order of its suites and components.
 pub struct Indexes {
-    packages: Vec<String>,
+    packages: Vec<List>,
     sources: Vec<(String, String)>,
 }
 
+/// What is kept of one index.
+enum Kept {
+    Packages(List),
+    /// The paragraphs of the wanted source packages.
+    Sources(String),
+}
+
 impl Indexes {
-    /// Unpacks the indexes, several at once.
-    pub(super) fn unpack(raw: &[Raw]) -> Result<Self> {
-        let texts: Vec<String> = raw.par_iter().map(unpack).collect::<Result<_>>()?;
+    /// Reads the indexes, several at once. Of source packages only those called as one of `sources` are kept.
+    pub(super) fn read(raw: &[Raw], sources: &[&str]) -> Result<Self> {
+        let kept: Vec<Kept> = raw.par_iter().map(|raw| read(raw, sources)).collect::<Result<_>>()?;
         let mut found = Indexes { packages: Vec::new(), sources: Vec::new() };
-        for (raw, text) in raw.iter().zip(texts) {
-            if raw.path.contains("/source/") {
-                found.sources.push((raw.name.clone(), text));
-            } else {
-                found.packages.push(text);
+        for (raw, kept) in raw.iter().zip(kept) {
+            match kept {
+                Kept::Packages(list) => found.packages.push(list),
+                Kept::Sources(text) => found.sources.push((raw.name.clone(), text)),
             }
         }
         Ok(found)
     }
 
     /// All binary packages, all versions; those of a suite that is named earlier in the definition come first.
-    pub fn packages(&self) -> Vec<Package<'_>> {
-        let parsed: Vec<Vec<Package>> = self
-            .packages
-            .par_iter()
-            .map(|text| paragraphs(text).filter_map(|paragraph| Package::parse(&paragraph)).collect())
-            .collect();
-        parsed.into_iter().flatten().collect()
+    pub fn packages(&self) -> Packages<'_> {
+        Packages(&self.packages)
     }
 
-    /// All source packages, all versions; those of a suite that is named earlier in the definition come first.
-    /// Left out are the entries that an archive keeps only because a binary was built with them (`Extra-Source-Only`).
-    ///
-    /// # Errors
-    /// [`Kind::Document`] naming an entry that is not understood.
-    pub fn sources(&self) -> Result<Vec<SourcePackage>> {
-        let found = self.sources.iter().flat_map(|(name, text)| {
-            paragraphs(text)
-                .filter(|paragraph| paragraph.get("Extra-Source-Only") != Some("yes"))
-                .map(|paragraph| SourcePackage::parse_entry(name, &paragraph))
-        });
-        found.collect()
-    }
-
-    /// The source package called `name`: of the given version, else the newest (of equal ones the earlier suite's).
+    /// The source package called `name`, one of those that were wanted: of the given version, else the newest (of
+    /// equal ones the earlier suite's). Left out are the entries that an archive keeps only because a binary was built
+    /// with them (`Extra-Source-Only`).
     ///
     /// # Errors
     /// [`Kind::Resolve`] when there is none, naming the versions there are; [`Kind::Document`] when its entry is not
@@ -141,7 +133,6 @@ impl Indexes {
         let mut best: Option<SourcePackage> = None;
         for (index, text) in &self.sources {
             for paragraph in paragraphs(text) {
-                // The name is the first field, so this scan stays cheap.
                 if paragraph.get("Package") != Some(name) || paragraph.get("Extra-Source-Only") == Some("yes") {
                     continue;
                 }
@@ -170,24 +161,50 @@ fn missing_source(name: &str, version: Option<&str>, versions: &[String]) -> Err
     }
 }
 
-/// The text of an index. Debian's indexes are UTF-8; in one that is not, the odd bytes are replaced, always alike.
-fn unpack(raw: &Raw) -> Result<String> {
-    let failed = |cause: String| {
-        Error::new(Kind::Trust, &raw.name, format!("cannot be unpacked: {cause}"))
+/// Reads an index. Debian's are UTF-8; in one that is not, the odd bytes are replaced, always alike.
+fn read(raw: &Raw, sources: &[&str]) -> Result<Kept> {
+    let failed = |error: io::Error| {
+        if error.raw_os_error().is_some() {
+            return Error::io(&raw.file, "read", error);
+        }
+        Error::new(Kind::Trust, &raw.name, format!("cannot be unpacked: {error}"))
             .remedy("the archive itself is damaged; choose another mirror or wait until it is mended")
     };
+    let mut input = unpacked(raw).map_err(failed)?;
+    let mut paragraph = Vec::new();
+    let mut kept = match raw.path.contains("/source/") {
+        true => Kept::Sources(String::new()),
+        false => Kept::Packages(List::default()),
+    };
+    while read_paragraph(&mut input, &mut paragraph).map_err(failed)? {
+        let text = String::from_utf8_lossy(&paragraph);
+        let Some(fields) = paragraphs(&text).next() else { continue };
+        match &mut kept {
+            Kept::Packages(list) => list.push(&fields),
+            // The name is the first field, so this look is cheap.
+            Kept::Sources(wanted) if fields.get("Package").is_some_and(|name| sources.contains(&name)) => {
+                wanted.push_str(&text);
+                wanted.push_str("\n\n");
+            }
+            Kept::Sources(_) => {}
+        }
+    }
+    if input.limit() == 0 {
+        let promised = format!("it holds more than the {} bytes that InRelease promises", raw.limit);
+        return Err(failed(io::Error::new(io::ErrorKind::FileTooLarge, promised)));
+    }
+    Ok(kept)
+}
+
+/// The unpacked bytes of an index, cut one byte after its limit.
+fn unpacked(raw: &Raw) -> io::Result<io::Take<BufReader<Box<dyn Read>>>> {
+    let packed = BufReader::with_capacity(64 * 1024, File::open(&raw.file)?);
     let reader: Box<dyn Read> = if raw.path.ends_with(".xz") {
         // 256 MiB is four times what the strongest preset of xz needs to unpack.
-        let stream = liblzma::stream::Stream::new_stream_decoder(256 << 20, liblzma::stream::CONCATENATED);
-        let stream = stream.map_err(|error| failed(error.to_string()))?;
-        Box::new(liblzma::bufread::XzDecoder::new_stream(raw.bytes.as_slice(), stream))
+        let stream = liblzma::stream::Stream::new_stream_decoder(256 << 20, liblzma::stream::CONCATENATED)?;
+        Box::new(liblzma::bufread::XzDecoder::new_stream(packed, stream))
     } else {
-        Box::new(flate2::bufread::MultiGzDecoder::new(raw.bytes.as_slice()))
+        Box::new(flate2::bufread::MultiGzDecoder::new(packed))
     };
-    let mut bytes = Vec::with_capacity(usize::try_from(raw.limit.min(LIMIT / 8)).unwrap_or_default() + 1);
-    reader.take(raw.limit + 1).read_to_end(&mut bytes).map_err(|error| failed(error.to_string()))?;
-    if bytes.len() as u64 > raw.limit {
-        return Err(failed(format!("it holds more than the {} bytes that InRelease promises", raw.limit)));
-    }
-    Ok(String::from_utf8(bytes).unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned()))
+    Ok(BufReader::with_capacity(64 * 1024, reader).take(raw.limit + 1))
 }

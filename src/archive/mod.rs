@@ -15,7 +15,7 @@ mod source_package;
 pub mod version;
 
 pub use index::{Indexes, Need};
-pub use package::{Package, Priority};
+pub use package::{Package, Packages, Priority};
 pub use source_package::{Dsc, SourcePackage};
 
 use crate::cancel::{self, Cancel};
@@ -105,12 +105,13 @@ impl Site<'_> {
         self.bring(&wanted, cancel)
     }
 
-    /// The indexes of a state that [`Site::refresh`] or [`Site::replay`] brought into the store, unpacked.
+    /// What the indexes of a state list that [`Site::refresh`] or [`Site::replay`] brought into the store. Of source
+    /// packages only those called as one of `sources` are kept.
     ///
     /// # Errors
     /// [`Kind::Lock`] when the locks do not fit the definition, [`Kind::Io`] or [`Kind::Trust`] when the store lacks an
     /// index or holds a damaged one.
-    pub fn indexes(&self, locks: &[SuiteLock]) -> Result<Indexes> {
+    pub fn indexes(&self, locks: &[SuiteLock], sources: &[&str]) -> Result<Indexes> {
         let mut raw = Vec::new();
         for lock in self.own(locks)? {
             let name = self.inrelease(&lock.suite);
@@ -123,12 +124,12 @@ impl Site<'_> {
                 raw.push(Raw {
                     name: format!("{}/{}", lock.suite, file.path),
                     limit: index::limit(&release, &file.path),
-                    bytes: self.store.read(&file.sha256)?,
+                    file: self.store.verified(&file.sha256)?,
                     path: file.path.clone(),
                 });
             }
         }
-        Indexes::unpack(&raw)
+        Indexes::read(&raw, sources)
     }
 
     fn keyring(&self) -> Result<Keyring> {

@@ -36,10 +36,12 @@ pub fn image(name: &str, old: Option<&ImageLock>, freshness: Freshness, borders:
     let definition = borders.project.image(name)?;
     let kept = old.filter(|_| freshness == Freshness::Keep).map(|lock| lock.suite.as_slice());
     let keyring = borders.project.keyring("images", &definition.archive.keyring)?;
-    let (suite, indexes) = state(&definition.archive, IMAGE, &keyring, Need::Packages, kept, borders)?;
+    let (suite, indexes) = state(&definition.archive, IMAGE, &keyring, Need::Packages, &[], kept, borders)?;
     let packages = indexes.packages();
     let package = resolve::resolve(&packages, &definition.archive.architecture, &definition.root.packages)?;
     borders.report.say(format!("{} packages of {} chosen", package.len(), packages.len()));
+    // The index is large, and making the layer wants memory too.
+    drop(indexes);
     let epoch = suite.iter().map(|suite| suite.date).max().unwrap_or(Epoch(0));
     download(&definition.archive, &package, borders)?;
     let (diff_id, _) = image::make_layer(&definition, epoch, &package, borders)?;
@@ -76,7 +78,8 @@ pub fn release(
         let keyring = borders.project.keyring("releases", &archive.keyring)?;
         let old_state =
             kept.map(|lock| lock.suite.as_slice()).filter(|suites| suites.iter().any(|s| &s.archive == archive_name));
-        let (read, index) = state(archive, archive_name, &keyring, Need::Sources, old_state, borders)?;
+        let names = wanted_sources(&release, archive_name);
+        let (read, index) = state(archive, archive_name, &keyring, Need::Sources, &names, old_state, borders)?;
         suite.extend(read);
         indexes.insert(archive_name.clone(), index);
     }
@@ -109,6 +112,15 @@ pub fn release(
     Ok(lock)
 }
 
+/// The source packages that a release wants of an archive.
+fn wanted_sources<'r>(release: &'r Release, wanted: &str) -> Vec<&'r str> {
+    let name = |source: &'r Source| match source {
+        Source::Debian { archive, package, .. } if archive == wanted => Some(package.as_str()),
+        _ => None,
+    };
+    release.sources().into_iter().filter_map(|(.., source)| name(source)).collect()
+}
+
 /// File mirrors of one of a release's archives.
 ///
 /// # Errors
@@ -127,6 +139,7 @@ fn state(
     name: &str,
     keyring: &[u8],
     need: Need,
+    sources: &[&str],
     kept: Option<&[SuiteLock]>,
     borders: &Borders<'_>,
 ) -> Result<(Vec<SuiteLock>, Indexes)> {
@@ -148,7 +161,7 @@ fn state(
         Some(locks) => locks,
         None => site.refresh(need, borders.now, borders.cancel)?,
     };
-    let indexes = site.indexes(&locks)?;
+    let indexes = site.indexes(&locks, sources)?;
     Ok((locks, indexes))
 }
 
