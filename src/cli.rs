@@ -67,9 +67,18 @@ pub struct Which {
     /// Another image than the release's own: NAME of images/NAME.toml
     #[arg(long, value_name = "NAME")]
     pub image: Option<String>,
+    /// How much the kernels hold: lean for first tries and tests, server for machines
+    #[arg(long, value_enum, default_value = "server")]
+    pub profile: ProfileName,
     /// Use the locks as they are or fail
     #[arg(long)]
     pub locked: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum ProfileName {
+    Lean,
+    Server,
 }
 
 /// Which engine runs the builds.
@@ -109,6 +118,12 @@ pub struct Build {
     /// Where the products go
     #[arg(long, default_value = "out", value_name = "DIR")]
     pub out: PathBuf,
+    /// Pack the whole bundle snp-release-DATE, in DIR/RELEASE-PROFILE
+    #[arg(long)]
+    pub package: bool,
+    /// Copy the products' usr/local tree to PATH
+    #[arg(long, value_name = "PATH")]
+    pub install: Option<PathBuf>,
     /// Keep the containers, and say how to enter them
     #[arg(long)]
     pub keep: bool,

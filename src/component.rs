@@ -1,4 +1,4 @@
-//! The four components of the stack: a closed set, parsed once.
+//! The four components of the stack and the profiles of its kernels: closed sets, parsed once.
 
 use crate::error::{Error, Kind, Result};
 use serde::{Deserialize, Serialize};
@@ -41,6 +41,15 @@ impl Component {
         }
     }
 
+    /// `host` or `guest` for a kernel.
+    pub fn role(self) -> Option<&'static str> {
+        match self {
+            Component::KernelHost => Some("host"),
+            Component::KernelGuest => Some("guest"),
+            Component::Qemu | Component::Ovmf => None,
+        }
+    }
+
     /// The components a word on the command line stands for: a component's name, or `kernel` for both kernels.
     ///
     /// # Errors
@@ -56,6 +65,32 @@ impl Component {
 }
 
 impl fmt::Display for Component {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// How much the kernels hold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Profile {
+    /// Little more than virtio, a serial console and SEV-SNP: for first tries and tests.
+    Lean,
+    /// What servers with EPYC processors need.
+    Server,
+}
+
+impl Profile {
+    /// The name users type, and that of the configuration fragment.
+    pub fn name(self) -> &'static str {
+        match self {
+            Profile::Lean => "lean",
+            Profile::Server => "server",
+        }
+    }
+}
+
+impl fmt::Display for Profile {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.name())
     }

@@ -32,7 +32,7 @@
 //! | 4 the line | [`build`] | everything below |
 //! | 3 borders | [`engine`], [`source`], [`archive`], [`fetch`], [`mirror`], [`project`], [`store`], [`tree`] | one foreign thing each |
 //! | 2 bytes | [`tarball`], [`compress`], [`deb`], [`oci`], [`firmware`] | `Read` and `Write`, no paths of this machine |
-//! | 1 documents | [`release`], [`definition`], [`lock`], [`containerfile`], [`document`] | text to value and back |
+//! | 1 documents | [`release`], [`definition`], [`lock`], [`containerfile`], [`sums`], [`document`] | text to value and back |
 //! | 0 words | [`digest`], [`date`], [`component`], [`error`], [`report`], [`environment`], [`cancel`] | std, serde, sha2 |
 //!
 //! # The build contract, equal on every engine
@@ -83,5 +83,6 @@ pub mod release;
 pub mod report;
 pub mod source;
 pub mod store;
+pub mod sums;
 pub mod tarball;
 pub mod tree;

@@ -7,7 +7,7 @@ use crate::definition::ImageDefinition;
 use crate::digest::Digest;
 use crate::error::{Error, Kind, Result};
 use crate::lock::{ImageLock, ReleaseLock};
-use crate::release::Release;
+use crate::release::{self, Base, Kernel, Release};
 use crate::store::files;
 use serde::{Deserialize, Serialize};
 use std::os::unix::fs::PermissionsExt;
@@ -31,6 +31,13 @@ pub struct RecipeFile {
     pub content: Vec<u8>,
     /// Digest of the content.
     pub sha256: Digest,
+}
+
+impl RecipeFile {
+    /// A file that may not be run.
+    pub fn new(path: String, content: Vec<u8>) -> Self {
+        RecipeFile { path, executable: false, sha256: Digest::of(&content), content }
+    }
 }
 
 /// How a component is built: its Containerfile and its recipe's files, as they stand in the project.
@@ -167,29 +174,81 @@ impl Project {
         std::fs::read(&path).map_err(|error| Error::io(&path, "read the keyring", error))
     }
 
-    /// A component's Containerfile and recipe.
+    /// A component's Containerfile and recipe; a kernel's recipe holds the configuration files that `release` names.
     ///
     /// # Errors
-    /// [`Kind::Document`] for a Containerfile with more than is allowed, [`Kind::Io`] when a file cannot be read.
-    pub fn method(&self, component: Component) -> Result<Method> {
+    /// [`Kind::Document`] for a Containerfile with more than is allowed, [`Kind::Trust`] for a configuration file that is
+    /// not the declared one, [`Kind::Io`] when a file cannot be read.
+    pub fn method(&self, component: Component, release: &Release) -> Result<Method> {
         let name = format!("Containerfile.{}", component.family());
         let text = self.read_text(&name)?;
-        let folder = self.root.join("images").join(component.family());
-        let mut recipe = Vec::new();
-        for entry in walkdir::WalkDir::new(&folder).sort_by_file_name() {
-            let entry = entry.map_err(|error| Error::new(Kind::Io, folder.display(), error))?;
-            if !entry.file_type().is_file() {
-                continue;
+        let mut recipe = self.folder(&format!("images/{}", component.family()))?;
+        if let Some(kernel) = release.kernel(component) {
+            for file in self.configuration(kernel)? {
+                if recipe.iter().any(|one| one.path == file.path) {
+                    return Err(Error::new(Kind::Document, &file.path, "is a name of the recipe's own files")
+                        .remedy("give the release's fragment another file name"));
+                }
+                recipe.push(file);
             }
-            let content = std::fs::read(entry.path()).map_err(|error| Error::io(entry.path(), "read", error))?;
-            let mode = entry.metadata().map_err(|error| Error::new(Kind::Io, entry.path().display(), error))?;
-            let path = entry.path().strip_prefix(&folder).unwrap_or(entry.path()).to_string_lossy().into_owned();
-            let executable = mode.permissions().mode() & 0o100 != 0;
-            recipe.push(RecipeFile { path, executable, sha256: Digest::of(&content), content });
         }
         recipe.sort_by(|a, b| a.path.cmp(&b.path));
         let containerfile = Containerfile::parse(&name, &text)?;
         Ok(Method { containerfile, containerfile_sha256: Digest::of(text.as_bytes()), recipe })
+    }
+
+    /// Every regular file of a folder, sorted by path.
+    ///
+    /// # Errors
+    /// [`Kind::Io`] when one cannot be read.
+    pub fn folder(&self, relative: &str) -> Result<Vec<RecipeFile>> {
+        let folder = self.root.join(relative);
+        let mut files = Vec::new();
+        for entry in walkdir::WalkDir::new(&folder).sort_by_file_name() {
+            let entry = entry.map_err(|error| Error::new(Kind::Io, folder.display(), error))?;
+            if entry.file_type().is_file() {
+                let path = entry.path().strip_prefix(&folder).unwrap_or(entry.path()).to_string_lossy().into_owned();
+                let file = self.file(&format!("{relative}/{path}"))?;
+                files.push(RecipeFile { path, ..file });
+            }
+        }
+        files.sort_by(|a, b| a.path.cmp(&b.path));
+        Ok(files)
+    }
+
+    /// One file of the project.
+    ///
+    /// # Errors
+    /// [`Kind::Io`] when it cannot be read.
+    pub fn file(&self, relative: &str) -> Result<RecipeFile> {
+        let path = self.root.join(relative);
+        let failed = |error| Error::io(&path, "read", error);
+        let content = std::fs::read(&path).map_err(failed)?;
+        let executable = std::fs::metadata(&path).map_err(failed)?.permissions().mode() & 0o100 != 0;
+        Ok(RecipeFile { path: relative.to_owned(), executable, sha256: Digest::of(&content), content })
+    }
+
+    /// The configuration files that a release names for a kernel, as the kernel's recipe finds them.
+    fn configuration(&self, kernel: &Kernel) -> Result<Vec<RecipeFile>> {
+        let mut files = Vec::new();
+        if let Some(Base::File { path, sha256 }) = &kernel.base {
+            let file = self.file(&format!("releases/{path}"))?;
+            if file.sha256 != *sha256 {
+                return Err(Error::new(
+                    Kind::Trust,
+                    &file.path,
+                    format!("has sha256 {}, the release file says {sha256}", file.sha256),
+                )
+                .remedy("restore the file, or correct the digest in the release file"));
+            }
+            files.push(RecipeFile { path: "base.config".into(), ..file });
+        }
+        for fragment in &kernel.fragments {
+            let file = self.file(&format!("releases/{fragment}"))?;
+            let name = release::fragment(fragment).unwrap_or(fragment);
+            files.push(RecipeFile { path: format!("config/{name}.config"), executable: false, ..file });
+        }
+        Ok(files)
     }
 }
 

@@ -1,5 +1,9 @@
 //! Release files: what a person writes in `releases/NAME.toml`. Pure text to value.
 
+mod kernel;
+
+pub use kernel::{Base, Kernel, fragment};
+
 use crate::component::Component;
 use crate::definition::{Archive, check_format};
 use crate::digest::Digest;
@@ -74,6 +78,17 @@ pub struct Ovmf {
     pub defines: BTreeMap<String, String>,
 }
 
+/// How QEMU is built.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Qemu {
+    /// QEMU.
+    pub source: Source,
+    /// Sources beside it: `meson` and `libslirp`.
+    #[serde(default)]
+    pub extra: Vec<Extra>,
+}
+
 /// edk2's build target.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "UPPERCASE")]
@@ -97,6 +112,15 @@ pub struct Release {
     /// Source archives by name.
     #[serde(default)]
     pub archives: BTreeMap<String, Archive>,
+    /// The host's kernel.
+    #[serde(default)]
+    pub kernel_host: Option<Kernel>,
+    /// The guest's kernel.
+    #[serde(default)]
+    pub kernel_guest: Option<Kernel>,
+    /// The virtual machine monitor.
+    #[serde(default)]
+    pub qemu: Option<Qemu>,
     /// The firmware.
     #[serde(default)]
     pub ovmf: Option<Ovmf>,
@@ -116,20 +140,45 @@ impl Release {
         for (_, folder, source) in release.sources() {
             release.check_source(name, folder, source)?;
         }
+        for kernel in [&release.kernel_host, &release.kernel_guest].into_iter().flatten() {
+            kernel.check(name)?;
+        }
         Ok(release)
     }
 
     /// The components this release declares, in build order.
     pub fn components(&self) -> Vec<Component> {
-        self.ovmf.iter().map(|_| Component::Ovmf).collect()
+        Component::ALL.into_iter().filter(|component| self.declared(*component).is_some()).collect()
+    }
+
+    /// How a kernel is built, if `component` is one that this release declares.
+    pub fn kernel(&self, component: Component) -> Option<&Kernel> {
+        match component {
+            Component::KernelHost => self.kernel_host.as_ref(),
+            Component::KernelGuest => self.kernel_guest.as_ref(),
+            Component::Qemu | Component::Ovmf => None,
+        }
+    }
+
+    /// A component's main source with its folder below /src, and those beside it.
+    fn declared(&self, component: Component) -> Option<(&str, &Source, &[Extra])> {
+        match component {
+            Component::KernelHost | Component::KernelGuest => {
+                self.kernel(component).map(|kernel| ("linux", &kernel.source, kernel.extra.as_slice()))
+            }
+            Component::Qemu => self.qemu.as_ref().map(|qemu| ("qemu", &qemu.source, qemu.extra.as_slice())),
+            Component::Ovmf => self.ovmf.as_ref().map(|ovmf| ("edk2", &ovmf.source, ovmf.extra.as_slice())),
+        }
     }
 
     /// Every source with its component and its folder below /src: the main one first, then the extras.
     pub fn sources(&self) -> Vec<(Component, &str, &Source)> {
         let mut all = Vec::new();
-        if let Some(ovmf) = &self.ovmf {
-            all.push((Component::Ovmf, "edk2", &ovmf.source));
-            all.extend(ovmf.extra.iter().map(|extra| (Component::Ovmf, extra.folder.as_str(), &extra.source)));
+        for component in Component::ALL {
+            if let Some((folder, source, extra)) = self.declared(component) {
+                all.push((component, folder, source));
+                all.extend(extra.iter().map(|extra| (component, extra.folder.as_str(), &extra.source)));
+            }
         }
         all
     }

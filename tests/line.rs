@@ -9,9 +9,9 @@
 )]
 
 use snpforge::build::plan::{self, Documents, Plan};
-use snpforge::build::{self, Borders, Options, pack::Product};
+use snpforge::build::{self, Borders, Options, pack::Packed};
 use snpforge::cancel::Cancel;
-use snpforge::component::Component;
+use snpforge::component::{Component, Profile};
 use snpforge::date::Epoch;
 use snpforge::definition::ImageDefinition;
 use snpforge::digest::Digest;
@@ -29,7 +29,7 @@ use snpforge::store::{Store, files};
 use std::collections::BTreeMap;
 use std::path::Path;
 
-const NAMES: [&str; 4] = ["OVMF.amdsev.fd", "OVMF.fd", "OVMF_CODE.fd", "OVMF_VARS.fd"];
+const NAMES: [&str; 5] = ["OVMF.amdsev.fd", "OVMF.fd", "OVMF_CODE.fd", "OVMF_VARS.fd", "licenses/edk2/License.txt"];
 
 /// A project, a store and a plan whose inputs are all in the store.
 struct Bench {
@@ -50,12 +50,14 @@ fn bench() -> Bench {
     let store = Store::open(&folder.path().join("store")).unwrap();
     let layer = store.put(&[0; 1024]).unwrap();
     let source = store.put(&[0; 1024]).unwrap();
-    let methods = BTreeMap::from([(Component::Ovmf, project.method(Component::Ovmf).unwrap())]);
-    let plan = plan::make(documents(layer, source, methods), &[]).unwrap();
+    let mut documents = documents(layer, source);
+    let method = project.method(Component::Ovmf, &documents.release).unwrap();
+    documents.methods.insert(Component::Ovmf, method);
+    let plan = plan::make(documents, &[], Profile::Lean).unwrap();
     Bench { folder, store, project, plan }
 }
 
-fn documents(layer: Digest, source: Digest, methods: BTreeMap<Component, snpforge::project::Method>) -> Documents {
+fn documents(layer: Digest, source: Digest) -> Documents {
     let archive = "family = \"debian\"\nsuites = [\"s\"]\ncomponents = [\"main\"]\nkeyring = \"k\"\nmirrors = []\n";
     let image = format!("format = 1\nsummary = \"s\"\n[archive]\n{archive}[root]\nmerged-usr = true\npackages = []\n");
     let release = "format = 1\nsummary = \"s\"\nimage = \"i\"\n[ovmf]\nbuild = \"DEBUG\"\nsource = { path = \"x\" }\n";
@@ -88,13 +90,13 @@ fn documents(layer: Digest, source: Digest, methods: BTreeMap<Component, snpforg
             suite: vec![],
             package: vec![],
         },
-        methods,
+        methods: BTreeMap::new(),
         unpinned: BTreeMap::new(),
     }
 }
 
 impl Bench {
-    fn build(&self, recorder: &Recorder) -> (Result<Vec<Product>>, Collected) {
+    fn build(&self, recorder: &Recorder) -> (Result<Packed>, Collected) {
         let report = Collected::default();
         let cancel = Cancel::new();
         let borders = Borders {
@@ -107,7 +109,14 @@ impl Bench {
             report: &report,
             cancel: &cancel,
         };
-        let options = Options { engine: &|| Ok(recorder), jobs: 2, out: self.folder.path().join("out"), keep: false };
+        let options = Options {
+            engine: &|| Ok(recorder),
+            jobs: 2,
+            out: self.folder.path().join("out"),
+            package: false,
+            install: None,
+            keep: false,
+        };
         let made = build::build(&self.plan, &borders, &options);
         (made, report)
     }
@@ -145,12 +154,12 @@ fn a_build_is_packed_once_and_the_second_runs_nothing() {
     let bench = bench();
     let recorder = Recorder::new([run(0, good())]);
     let (made, _) = bench.build(&recorder);
-    let first = made.unwrap();
+    let first = made.unwrap().products;
     assert!(!first[0].cached && first[0].pinned);
     assert!(recorder.left().is_empty(), "the container must be gone");
     let verbs = recorder.verbs().len();
     let (made, _) = bench.build(&recorder);
-    let second = made.unwrap();
+    let second = made.unwrap().products;
     assert!(second[0].cached);
     assert_eq!(recorder.verbs().len(), verbs, "the second build must not touch the engine");
     assert_eq!(first[0].sha256, second[0].sha256);
@@ -246,7 +255,7 @@ fn a_damaged_artifact_is_noticed_before_it_is_packed() {
 #[test]
 fn a_product_of_other_content_is_never_replaced() {
     let bench = bench();
-    let product = bench.build(&Recorder::new([run(0, good())])).0.unwrap().remove(0);
+    let product = bench.build(&Recorder::new([run(0, good())])).0.unwrap().products.remove(0);
     files::write_whole(&product.path, b"mine").unwrap();
     let error = bench.build(&Recorder::default()).0.unwrap_err();
     assert_eq!(error.kind(), Kind::Output);

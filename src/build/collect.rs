@@ -2,7 +2,8 @@
 //! go into the store under their digest, and nothing is ever written under a name that the container chose.
 
 use super::cache::{self, ActionResult, Artifact};
-use super::plan::{Expected, Task};
+use super::plan::{Expected, Form, Task};
+use super::release;
 use super::run::{Finished, Ran};
 use super::{Borders, Options};
 use crate::engine::{Member, MemberKind};
@@ -57,13 +58,16 @@ struct Taking<'a> {
     taken: BTreeMap<String, Artifact>,
 }
 
+/// More files in one folder than any component has: a server's kernel has about 4000.
+const MOST_FILES: usize = 20_000;
+
 impl<'a> Taking<'a> {
     fn new(task: &'a Task, store: &'a Store) -> Self {
         Taking { task, store, taken: BTreeMap::new() }
     }
 
     fn refuse(&self, path: &str, cause: impl std::fmt::Display) -> Error {
-        let names: Vec<&str> = self.task.expected.iter().map(|file| file.path.as_str()).collect();
+        let names: Vec<String> = self.task.expected.iter().map(Expected::shown).collect();
         Error::new(Kind::Output, format!("/out/{} of {}", path.escape_debug(), self.task.component), cause).remedy(
             format!("the recipe in images/{} must deliver exactly: {}", self.task.component.family(), names.join(", ")),
         )
@@ -71,10 +75,12 @@ impl<'a> Taking<'a> {
 
     fn take(&mut self, member: &Member, content: &mut dyn Read) -> Result<()> {
         let path = member.path.strip_suffix('/').unwrap_or(&member.path);
-        if member.kind == MemberKind::Folder && (path.is_empty() || path == ".") {
+        let leads = |one: &Expected| one.leads_through(path);
+        if member.kind == MemberKind::Folder && (path.is_empty() || path == "." || self.task.expected.iter().any(leads))
+        {
             return Ok(());
         }
-        let Some(expected) = self.task.expected.iter().find(|file| file.path == path) else {
+        let Some(expected) = self.task.expected.iter().find(|one| one.takes(path)) else {
             return Err(self.refuse(path, "is not an expected file"));
         };
         if member.kind != MemberKind::File {
@@ -83,23 +89,39 @@ impl<'a> Taking<'a> {
         if self.taken.contains_key(path) {
             return Err(self.refuse(path, "came twice"));
         }
-        let artifact = self.store_content(expected, member, content)?;
+        let artifact = self.store_content(path, expected, member, content)?;
         self.taken.insert(path.to_owned(), artifact);
         Ok(())
     }
 
-    fn store_content(&self, expected: &Expected, member: &Member, content: &mut dyn Read) -> Result<Artifact> {
-        let too_large = || self.refuse(&expected.path, format!("is larger than {} bytes", expected.limit));
-        if member.size > expected.limit {
+    /// What may still come for an expected file or folder.
+    fn room(&self, expected: &Expected) -> Result<u64> {
+        let of = self.taken.values().filter(|artifact| expected.takes(&artifact.path));
+        let (count, size) = of.fold((0, 0), |(count, size), artifact| (count + 1, size + artifact.size));
+        if count >= MOST_FILES {
+            return Err(self.refuse(&expected.path, format!("holds more than {MOST_FILES} files")));
+        }
+        Ok(expected.limit.saturating_sub(size))
+    }
+
+    fn store_content(
+        &self,
+        path: &str,
+        expected: &Expected,
+        member: &Member,
+        content: &mut dyn Read,
+    ) -> Result<Artifact> {
+        let room = self.room(expected)?;
+        let too_large = || self.refuse(path, format!("is larger than {room} bytes"));
+        if member.size > room {
             return Err(too_large());
         }
         let mut writer = self.store.writer()?;
-        let mut limited = content.take(expected.limit + 1);
+        let mut limited = content.take(room + 1);
         let mut buffer = vec![0; 128 * 1024];
         loop {
-            let count = limited
-                .read(&mut buffer)
-                .map_err(|error| self.refuse(&expected.path, format!("cannot be read: {error}")))?;
+            let count =
+                limited.read(&mut buffer).map_err(|error| self.refuse(path, format!("cannot be read: {error}")))?;
             if count == 0 {
                 break;
             }
@@ -108,17 +130,23 @@ impl<'a> Taking<'a> {
         if limited.limit() == 0 {
             return Err(too_large());
         }
-        if expected.limit + 1 - limited.limit() != member.size {
-            return Err(self.refuse(&expected.path, "is shorter than announced"));
+        if room + 1 - limited.limit() != member.size {
+            return Err(self.refuse(path, "is shorter than announced"));
         }
         let (sha256, size) = writer.commit(None)?;
         let mode = if member.mode & 0o100 == 0 { 0o644 } else { 0o755 };
-        Ok(Artifact { path: expected.path.clone(), mode, size, sha256 })
+        Ok(Artifact { path: path.to_owned(), mode, size, sha256 })
     }
 
     fn finish(self) -> Result<Vec<Artifact>> {
-        if let Some(missing) = self.task.expected.iter().find(|file| !self.taken.contains_key(&file.path)) {
-            return Err(self.refuse(&missing.path, "is missing"));
+        let lacks = |one: &&Expected| !self.taken.keys().any(|path| one.takes(path));
+        if let Some(missing) = self.task.expected.iter().find(lacks) {
+            return Err(self.refuse(&missing.shown(), "is missing"));
+        }
+        for artifact in self.taken.values() {
+            if self.task.expected.iter().any(|one| one.form == Form::Release && one.takes(&artifact.path)) {
+                release::read(self.task, artifact, self.store).map_err(|cause| self.refuse(&artifact.path, cause))?;
+            }
         }
         Ok(self.taken.into_values().collect())
     }

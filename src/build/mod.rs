@@ -10,6 +10,7 @@ pub mod image;
 pub mod locking;
 pub mod pack;
 pub mod plan;
+pub mod release;
 pub mod run;
 
 use crate::cancel::Cancel;
@@ -53,6 +54,10 @@ pub struct Options<'a> {
     pub jobs: usize,
     /// Where products go.
     pub out: PathBuf,
+    /// Pack the whole bundle too.
+    pub package: bool,
+    /// Copy the products' usr/local tree to this folder.
+    pub install: Option<PathBuf>,
     /// Keep containers after the build, for autopsy.
     pub keep: bool,
 }
@@ -61,7 +66,7 @@ pub struct Options<'a> {
 ///
 /// # Errors
 /// Whatever a step fails with; the error names the step's object.
-pub fn build<'a>(plan: &'a plan::Plan, borders: &'a Borders<'a>, options: &Options<'a>) -> Result<Vec<pack::Product>> {
+pub fn build<'a>(plan: &'a plan::Plan, borders: &'a Borders<'a>, options: &Options<'a>) -> Result<pack::Packed> {
     let sources = fetch::sources(plan, borders)?;
     let builders = image::builders(plan, sources, borders)?;
     let mut artifacts = Vec::new();
@@ -69,5 +74,5 @@ pub fn build<'a>(plan: &'a plan::Plan, borders: &'a Borders<'a>, options: &Optio
         let finished = run::component(builder, borders, options)?;
         artifacts.push(collect::artifacts(finished, borders, options)?);
     }
-    pack::products(plan, artifacts, borders, options)
+    pack::products(plan, &artifacts, borders, options)
 }

@@ -156,8 +156,7 @@ fn spec(task: &Task, options: &Options<'_>) -> Spec {
 
 /// Fills /src: the recipe, then the sources, whose tars hold their folder names.
 fn upload(task: &Task, sources: &[Digest], container: &Container<'_>, borders: &Borders<'_>) -> Result<()> {
-    let epoch = task.sources.iter().map(|source| source.epoch.0).max().unwrap_or(0);
-    let recipe = recipe_tar(&task.recipe, epoch).map_err(|error| Error::new(Kind::Io, "recipe", error))?;
+    let recipe = recipe_tar(&task.recipe, task.epoch.0).map_err(|error| Error::new(Kind::Io, "recipe", error))?;
     container.engine.upload(&container.id, &mut recipe.as_slice(), borders.cancel)?;
     for digest in sources {
         let path = borders.store.verified(digest)?;

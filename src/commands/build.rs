@@ -2,12 +2,12 @@
 
 use super::lock;
 use super::session::Session;
-use crate::cli::{Build, PlanArgs, Which};
+use crate::cli::{Build, PlanArgs, ProfileName, Which};
 use crate::terminal;
 use serde::Serialize;
 use snpforge::build::plan::{self, Plan};
-use snpforge::build::{self, Borders, Options, cache, fetch as fetching, pack::Product};
-use snpforge::component::Component;
+use snpforge::build::{self, Borders, Options, cache, fetch as fetching, pack::Packed};
+use snpforge::component::{Component, Profile};
 use snpforge::engine::Engine;
 use snpforge::error::{Error, Kind, Result};
 use std::cell::OnceCell;
@@ -18,7 +18,7 @@ use std::cell::OnceCell;
 /// Whatever a step of the line fails with.
 pub fn build(arguments: &Build, session: &Session) -> Result<()> {
     let wished = components(&arguments.components)?;
-    let products = session.with(arguments.offline, |borders| match products(arguments, &wished, session, borders) {
+    let packed = session.with(arguments.offline, |borders| match products(arguments, &wished, session, borders) {
         Err(error) if error.kind() == Kind::Gone && !arguments.which.locked => {
             borders.report.warn(format!("{error}"));
             lock::without_the_gone(&arguments.which, borders)?;
@@ -31,21 +31,30 @@ pub fn build(arguments: &Build, session: &Session) -> Result<()> {
         other => other,
     })?;
     if arguments.json {
-        return terminal::json(&products);
+        return terminal::json(&packed);
     }
-    for product in products {
+    show_packed(&packed);
+    Ok(())
+}
+
+fn show_packed(packed: &Packed) {
+    for product in &packed.products {
         let marks = [(product.cached, "unchanged, nothing ran"), (!product.pinned, "UNPINNED sources")];
         let marks: Vec<&str> = marks.into_iter().filter_map(|(is, mark)| is.then_some(mark)).collect();
         let note = if marks.is_empty() { String::new() } else { format!("  ({})", marks.join(", ")) };
         terminal::line(format!("{}  {}{note}", product.sha256, product.path.display()));
-        for (file, sha256) in &product.files {
+        for (file, sha256) in product.files.iter().filter(|(file, _)| !file.starts_with("licenses/")) {
             terminal::line(format!("{sha256}    {file}"));
         }
     }
-    Ok(())
+    if let Some(bundle) = &packed.bundle {
+        terminal::line(format!("{}  {}", bundle.sha256, bundle.tarball.display()));
+        terminal::line(format!("bundle of {} files: {}", bundle.files, bundle.path.display()));
+        terminal::line(format!("to sign: {}", bundle.sums.display()));
+    }
 }
 
-fn products(arguments: &Build, wished: &[Component], session: &Session, borders: &Borders<'_>) -> Result<Vec<Product>> {
+fn products(arguments: &Build, wished: &[Component], session: &Session, borders: &Borders<'_>) -> Result<Packed> {
     let plan = make(&arguments.which, wished, borders)?;
     let chosen: OnceCell<Box<dyn Engine>> = OnceCell::new();
     let engine = || -> Result<&dyn Engine> {
@@ -60,6 +69,8 @@ fn products(arguments: &Build, wished: &[Component], session: &Session, borders:
         engine: &engine,
         jobs: arguments.jobs.map_or_else(all, std::num::NonZeroUsize::get),
         out: session.folder.join(&arguments.out),
+        package: arguments.package,
+        install: arguments.install.as_ref().map(|folder| session.folder.join(folder)),
         keep: arguments.keep,
     };
     build::build(&plan, borders, &options)
@@ -67,7 +78,11 @@ fn products(arguments: &Build, wished: &[Component], session: &Session, borders:
 
 fn make(which: &Which, wished: &[Component], borders: &Borders<'_>) -> Result<Plan> {
     borders.report.phase("plan");
-    plan::make(lock::documents(which, wished, borders)?, wished)
+    let profile = match which.profile {
+        ProfileName::Lean => Profile::Lean,
+        ProfileName::Server => Profile::Server,
+    };
+    plan::make(lock::documents(which, wished, borders)?, wished, profile)
 }
 
 fn components(words: &[String]) -> Result<Vec<Component>> {
@@ -107,7 +122,10 @@ pub fn plan(arguments: &PlanArgs, session: &Session) -> Result<()> {
 }
 
 fn show(plan: &Plan, present: &[Component]) {
-    terminal::line(format!("release {} of {}, epoch {}", plan.release, plan.date, plan.epoch));
+    terminal::line(format!(
+        "release {} of {}, profile {}, epoch {}",
+        plan.release, plan.date, plan.profile, plan.epoch
+    ));
     terminal::line(format!("image   {} diff_id {}", plan.image, plan.diff_id));
     for task in &plan.tasks {
         let state = if present.contains(&task.component) { "present: nothing to run" } else { "to build" };

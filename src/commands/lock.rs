@@ -214,7 +214,7 @@ pub fn documents(which: &Which, wished: &[Component], borders: &Borders<'_>) -> 
         document.components().into_iter().filter(|one| wished.is_empty() || wished.contains(one)).collect();
     let mut methods = BTreeMap::new();
     for component in components {
-        methods.insert(component, borders.project.method(component)?);
+        methods.insert(component, borders.project.method(component, &document)?);
     }
     let image_lock = image(&image_name, which.locked, borders)?;
     let release_lock = release(&which.release, which.locked, borders)?;

@@ -46,12 +46,35 @@ pub fn keep(file: tempfile::NamedTempFile, path: &Path, mode: u32) -> Result<()>
 /// # Errors
 /// [`crate::error::Kind::Io`].
 pub fn copy_whole(from: &Path, to: &Path) -> Result<()> {
+    copy_with_mode(from, to, 0o644)
+}
+
+/// Copies a file to a new name with the given mode, whole or not at all.
+///
+/// # Errors
+/// [`crate::error::Kind::Io`].
+pub fn copy_with_mode(from: &Path, to: &Path, mode: u32) -> Result<()> {
     let folder = to.parent().unwrap_or(Path::new("."));
     make_folder(folder)?;
     let mut file = tempfile::NamedTempFile::new_in(folder).map_err(|error| Error::io(folder, "write in", error))?;
     let mut source = fs::File::open(from).map_err(|error| Error::io(from, "open", error))?;
     std::io::copy(&mut source, &mut file).map_err(|error| Error::io(to, "write", error))?;
-    keep(file, to, 0o644)
+    keep(file, to, mode)
+}
+
+/// Gives a finished temporary folder its name and mode 0755. Nothing of that name may be there.
+///
+/// # Errors
+/// [`crate::error::Kind::Io`].
+pub fn keep_folder(folder: tempfile::TempDir, path: &Path) -> Result<()> {
+    let failed = |error| Error::io(path, "write", error);
+    for entry in walkdir::WalkDir::new(folder.path()).into_iter().flatten().filter(|entry| entry.file_type().is_dir()) {
+        fs::set_permissions(entry.path(), fs::Permissions::from_mode(0o755)).map_err(failed)?;
+    }
+    fs::rename(folder.path(), path).map_err(failed)?;
+    // Its old name is gone: nothing is left to remove.
+    let _gone = folder.keep();
+    Ok(())
 }
 
 /// A file of unknown length that gets its name when it is complete.

@@ -1,16 +1,20 @@
 //! What a build will do, decided in pure code: every input with its digest, every variable, every expected file, and the
 //! key that names it all. Nothing is read or run here; `snpforge plan --json` prints the result.
 
-use crate::component::Component;
+mod outputs;
+pub mod parameters;
+
+pub use outputs::{Expected, Form};
+
+use crate::component::{Component, Profile};
 use crate::date::{Day, Epoch};
 use crate::definition::ImageDefinition;
 use crate::digest::Digest;
 use crate::document;
-use crate::engine::contract;
 use crate::error::{Error, Kind, Result};
 use crate::lock::{FORMAT, ImageLock, ReleaseLock, SourceLock};
 use crate::project::{Method, RecipeFile};
-use crate::release::{OvmfBuild, Release};
+use crate::release::Release;
 use serde::Serialize;
 use std::collections::BTreeMap;
 
@@ -34,17 +38,6 @@ pub struct Documents {
     pub unpinned: BTreeMap<(Component, String), Digest>,
 }
 
-/// A file that a component's build must deliver, and where it stands in the product.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Expected {
-    /// Path relative to /out.
-    pub path: String,
-    /// Path in the product.
-    pub install: String,
-    /// More bytes than this are refused.
-    pub limit: u64,
-}
-
 /// All that may influence a component's bytes. Its canonical JSON's digest is the action key.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Inputs {
@@ -62,7 +55,7 @@ pub struct Inputs {
     pub recipe: BTreeMap<String, (Digest, bool)>,
     /// Every variable the build sees, JOBS aside.
     pub environment: BTreeMap<String, String>,
-    /// Paths of the expected files.
+    /// Paths of the expected files and folders.
     pub expected: Vec<String>,
 }
 
@@ -85,7 +78,10 @@ pub struct Task {
     pub expected: Vec<Expected>,
     /// Whether every source is pinned.
     pub pinned: bool,
-    /// The locked sources.
+    /// Newest date of the component's own sources: SOURCE_DATE_EPOCH of its build and the date of all it delivers, so
+    /// that a newer kernel does not rebuild the firmware.
+    pub epoch: Epoch,
+    /// The locked sources, the main one first.
     pub sources: Vec<SourceLock>,
     /// The recipe's files.
     pub recipe: Vec<RecipeFile>,
@@ -99,7 +95,9 @@ pub struct Plan {
     pub release: String,
     /// Its DATE.
     pub date: Day,
-    /// SOURCE_DATE_EPOCH of every build.
+    /// The kernels' profile.
+    pub profile: Profile,
+    /// Newest date of all sources: the date of everything in the bundle.
     pub epoch: Epoch,
     /// The image's name.
     pub image: String,
@@ -122,14 +120,15 @@ pub struct Plan {
 /// # Errors
 /// [`Kind::Usage`] when the release does not declare a wished component, [`Kind::Lock`] when a lock does not fit its
 /// document.
-pub fn make(documents: Documents, wished: &[Component]) -> Result<Plan> {
+pub fn make(documents: Documents, wished: &[Component], profile: Profile) -> Result<Plan> {
     let declared = documents.release.components();
     check_wishes(&documents, wished, &declared)?;
     let chosen = declared.into_iter().filter(|component| wished.is_empty() || wished.contains(component));
-    let tasks = chosen.map(|component| task(&documents, component)).collect::<Result<Vec<_>>>()?;
+    let tasks = chosen.map(|component| task(&documents, component, profile)).collect::<Result<Vec<_>>>()?;
     Ok(Plan {
         release: documents.release_name,
         date: documents.release_lock.date,
+        profile,
         epoch: documents.release_lock.epoch,
         image: documents.image_name,
         diff_id: documents.image_lock.diff_id,
@@ -153,7 +152,7 @@ fn check_wishes(documents: &Documents, wished: &[Component], declared: &[Compone
     Ok(())
 }
 
-fn task(documents: &Documents, component: Component) -> Result<Task> {
+fn task(documents: &Documents, component: Component, profile: Profile) -> Result<Task> {
     let method = documents.methods.get(&component).ok_or_else(|| {
         Error::new(Kind::Document, format!("component {component}"), "has no Containerfile or recipe in this project")
     })?;
@@ -167,16 +166,21 @@ fn task(documents: &Documents, component: Component) -> Result<Task> {
         )
         .remedy(format!("run `snpforge lock --release {} --update`", documents.release_name))
     })?;
-    let expected = expected(component);
+    let epoch = sources.iter().map(|source| source.epoch).max().unwrap_or(Epoch(0));
+    let digests = digests(documents, component, &sources)?;
+    let part =
+        parameters::Part { release: &documents.release, component, profile, sources: &sources, digests: &digests };
+    let (recipe, parameters) = part.decide(&method.recipe)?;
+    let expected = outputs::expected(component, &parameters);
     let inputs = Inputs {
         format: FORMAT,
         component,
-        sources: digests(documents, component, &sources)?,
         image: documents.image_lock.diff_id,
         containerfile: method.containerfile_sha256,
-        recipe: method.recipe.iter().map(|file| (file.path.clone(), (file.sha256, file.executable))).collect(),
-        environment: environment(documents, component, method),
-        expected: expected.iter().map(|file| file.path.clone()).collect(),
+        recipe: recipe.iter().map(|file| (file.path.clone(), (file.sha256, file.executable))).collect(),
+        environment: parameters::environment(method, epoch, parameters),
+        expected: expected.iter().map(Expected::shown).collect(),
+        sources: digests,
     };
     Ok(Task {
         component,
@@ -186,8 +190,9 @@ fn task(documents: &Documents, component: Component) -> Result<Task> {
         workdir: method.containerfile.workdir.clone(),
         expected,
         pinned: sources.iter().all(|source| source.digest.is_some()),
+        epoch,
         sources,
-        recipe: method.recipe.clone(),
+        recipe,
         inputs,
     })
 }
@@ -206,46 +211,4 @@ fn digests(documents: &Documents, component: Component, sources: &[SourceLock]) 
         made.insert(source.folder.clone(), digest);
     }
     Ok(made)
-}
-
-/// Contract's variables, then the Containerfile's, then the component's parameters. JOBS is added at run time.
-fn environment(documents: &Documents, component: Component, method: &Method) -> BTreeMap<String, String> {
-    let fixed = contract::ENVIRONMENT.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
-    let mut made: BTreeMap<String, String> = fixed.collect();
-    made.extend(method.containerfile.environment.clone());
-    made.insert("SOURCE_DATE_EPOCH".into(), documents.release_lock.epoch.to_string());
-    made.extend(parameters(&documents.release, component));
-    made
-}
-
-/// A component's own variables, as its recipe reads them.
-fn parameters(release: &Release, component: Component) -> BTreeMap<String, String> {
-    let mut made = BTreeMap::new();
-    if let (Component::Ovmf, Some(ovmf)) = (component, &release.ovmf) {
-        let build = match ovmf.build {
-            OvmfBuild::Debug => "DEBUG",
-            OvmfBuild::Release => "RELEASE",
-        };
-        let defines: Vec<String> = ovmf.defines.iter().map(|(name, value)| format!("{name}={value}")).collect();
-        made.insert("OVMF_BUILD".into(), build.into());
-        made.insert("OVMF_DEFINES".into(), defines.join(" "));
-        made.insert("OVMF_FLAVOURS".into(), "OvmfPkgX64 AmdSevX64".into());
-    }
-    made
-}
-
-/// What a component's build must deliver.
-fn expected(component: Component) -> Vec<Expected> {
-    let names: &[&str] = match component {
-        Component::Ovmf => &["OVMF.amdsev.fd", "OVMF.fd", "OVMF_CODE.fd", "OVMF_VARS.fd"],
-        // These components are not declared by any release yet, so no plan asks for them.
-        Component::KernelHost | Component::KernelGuest | Component::Qemu => &[],
-    };
-    let file = |name: &&str| Expected {
-        path: (*name).to_owned(),
-        install: format!("usr/local/share/qemu/{name}"),
-        // A flash image is a few MiB; QEMU refuses more than 16 MiB.
-        limit: 16 << 20,
-    };
-    names.iter().map(file).collect()
 }

@@ -1,0 +1,82 @@
+//! Giving finished bytes their name in the user's folder. What is there already with other content is never replaced.
+
+use crate::build::pack::members::Members;
+use crate::digest::Digest;
+use crate::error::{Error, Kind, Result};
+use crate::store::{Store, files};
+use std::collections::BTreeSet;
+use std::fs::File;
+use std::path::{Path, PathBuf};
+
+/// Copies a finished tarball from the store to `out/NAME.tar.gz`.
+///
+/// # Errors
+/// [`Kind::Output`] when other content has that name, [`Kind::Trust`] for a damaged blob, [`Kind::Io`].
+pub fn tarball(name: &str, sha256: &Digest, store: &Store, out: &Path) -> Result<PathBuf> {
+    let path = out.join(format!("{name}.tar.gz"));
+    let blob = store.verified(sha256)?;
+    if path.exists() {
+        same(&path, sha256)?;
+    } else {
+        files::copy_whole(&blob, &path)?;
+    }
+    Ok(path)
+}
+
+/// Writes a whole folder of files, which gets its name when all are there; a folder of that name must hold just them.
+///
+/// # Errors
+/// As [`tarball`].
+pub fn folder(path: &Path, members: &Members, store: &Store) -> Result<PathBuf> {
+    if path.exists() {
+        return same_folder(path, members).map(|()| path.to_owned());
+    }
+    let parent = path.parent().unwrap_or(Path::new("."));
+    files::make_folder(parent)?;
+    let growing = tempfile::TempDir::with_prefix_in(".growing-", parent)
+        .map_err(|error| Error::io(parent, "make a folder in", error))?;
+    for (name, member) in members {
+        files::copy_with_mode(&store.verified(&member.sha256)?, &growing.path().join(name), member.mode)?;
+    }
+    files::keep_folder(growing, path)?;
+    Ok(path.to_owned())
+}
+
+fn same_folder(path: &Path, members: &Members) -> Result<()> {
+    let other = |cause: String| {
+        Error::new(Kind::Output, path.display(), format!("exists with other content: {cause}"))
+            .remedy("move it away or choose another --out: a bundle is never replaced")
+    };
+    let mut found = BTreeSet::new();
+    for entry in walkdir::WalkDir::new(path).min_depth(1) {
+        let entry = entry.map_err(|error| Error::new(Kind::Io, path.display(), error))?;
+        if !entry.file_type().is_dir() {
+            let inner = entry.path().strip_prefix(path).unwrap_or(entry.path());
+            found.insert(inner.to_string_lossy().into_owned());
+        }
+    }
+    if let Some(extra) = found.iter().find(|name| !members.contains_key(*name)) {
+        return Err(other(format!("`{extra}` is not part of it now")));
+    }
+    for (name, member) in members {
+        let differs = found.get(name).is_none() || same(&path.join(name), &member.sha256).is_err();
+        if differs {
+            return Err(other(format!("`{name}` is missing or differs")));
+        }
+    }
+    Ok(())
+}
+
+/// Refuses a file of other content.
+///
+/// # Errors
+/// [`Kind::Output`] naming both digests.
+pub fn same(path: &Path, sha256: &Digest) -> Result<()> {
+    let mut old = File::open(path).map_err(|error| Error::io(path, "open", error))?;
+    let (found, _) = Digest::of_reader(&mut old).map_err(|error| Error::io(path, "read", error))?;
+    if found == *sha256 {
+        return Ok(());
+    }
+    Err(Error::new(Kind::Output, path.display(), format!("exists with other content: sha256 {found}, now {sha256}"))
+        .remedy("move it away or choose another --out; if snpforge made both from the same lock, please report it"))
+}

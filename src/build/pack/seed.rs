@@ -1,0 +1,70 @@
+//! What users of AMD's build scripts (AMDSEV) look for in a release: `source-commit.*`, one line each, and
+//! `source-config`, which a shell can source, with the names of their `stable-commits` file.
+
+use super::members::Part;
+use crate::build::plan::parameters::source_id;
+use crate::component::Component;
+use crate::error::Result;
+use crate::lock::{Pin, SourceLock};
+use std::collections::BTreeMap;
+use std::fmt::Write;
+
+/// The files by name.
+///
+/// # Errors
+/// [`crate::error::Kind::Lock`] for a pin that holds no whole commit.
+pub fn files(parts: &[Part<'_>]) -> Result<BTreeMap<String, String>> {
+    let mut made = BTreeMap::new();
+    let mut config = String::from("# What this release was built from, in the words of AMDSEV's stable-commits.\n");
+    for part in parts {
+        let task = part.artifacts.task;
+        let Some(source) = task.sources.first() else { continue };
+        let (commit, url, branch) = names(task.component);
+        if let Some(digest) = task.inputs.sources.get(&source.folder) {
+            made.insert(format!("source-commit.{commit}"), format!("{}\n", source_id(source, digest)?));
+        }
+        let (from, what) = origin(source);
+        // Writing to a String cannot fail.
+        let _infallible = write!(config, "\n{url}={}\n{branch}={}\n", quoted(&from), quoted(&what));
+    }
+    made.insert("source-config".into(), config);
+    Ok(made)
+}
+
+/// The name after `source-commit.` and the variables for place and branch.
+fn names(component: Component) -> (&'static str, &'static str, &'static str) {
+    match component {
+        Component::KernelHost => ("kernel.host", "KERNEL_HOST_GIT_URL", "KERNEL_HOST_BRANCH"),
+        Component::KernelGuest => ("kernel.guest", "KERNEL_GUEST_GIT_URL", "KERNEL_GUEST_BRANCH"),
+        Component::Qemu => ("qemu", "QEMU_GIT_URL", "QEMU_BRANCH"),
+        Component::Ovmf => ("ovmf", "OVMF_GIT_URL", "OVMF_BRANCH"),
+    }
+}
+
+/// Where a source comes from and which state of it was taken.
+fn origin(source: &SourceLock) -> (String, String) {
+    match &source.pin {
+        Pin::Git { url, commit, .. } => (url.clone(), commit.clone()),
+        Pin::Tarball { urls, sha256 } => (urls.first().cloned().unwrap_or_default(), format!("sha256:{sha256}")),
+        Pin::Debian { archive, package, .. } => (format!("{archive}:{package}"), source.version.clone()),
+        Pin::Path { path } => (path.clone(), "UNPINNED".to_owned()),
+    }
+}
+
+/// A word that a shell reads as it is.
+fn quoted(text: &str) -> String {
+    format!("'{}'", text.replace('\'', "'\\''"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_shell_reads_back_what_was_quoted() {
+        let hostile = "a'b $(false) `x` \"y\" \\ z";
+        let script = format!("X={}; printf %s \"$X\"", quoted(hostile));
+        let output = std::process::Command::new("sh").args(["-c", &script]).output().unwrap();
+        assert_eq!(String::from_utf8(output.stdout).unwrap(), hostile);
+    }
+}
