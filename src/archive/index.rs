@@ -10,7 +10,7 @@ use crate::error::{Error, Kind, Result};
 use crate::lock::FileLock;
 use rayon::prelude::*;
 use std::fs::File;
-use std::io::{self, BufRead as _, BufReader, Read};
+use std::io::{self, BufReader, Read};
 use std::path::PathBuf;
 
 /// What is wanted of an archive.

@@ -142,7 +142,8 @@ impl<'u> Choice<'u> {
     /// Marks the essential and the wished packages, before any relation counts, and gives them in the order in which
     /// they are to be closed.
     fn seed(&mut self, wished: &[String]) -> Result<Vec<usize>> {
-        let mut seeds: Vec<usize> = (0..self.universe.candidates.len()).filter(|at| self.package(*at).essential).collect();
+        let mut seeds: Vec<usize> =
+            (0..self.universe.candidates.len()).filter(|at| self.package(*at).essential).collect();
         seeds.sort_by_key(|at| self.package(*at).name);
         for at in &seeds {
             self.reasons.insert(*at, Reason::Essential);

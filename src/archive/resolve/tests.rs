@@ -5,9 +5,12 @@ use crate::archive::package::List;
 fn list(text: &str) -> List {
     let mut list = List::default();
     // Every package needs a place and a digest to be locked.
-    let rest = "Filename: pool/x.deb\nSize: 1\nSHA256: ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
-    let text: String =
-        text.split(';').map(|one| format!("{}\n{rest}\n\n", one.trim().replace(" | ", "\n").replace("||", "|"))).collect();
+    let rest =
+        "Filename: pool/x.deb\nSize: 1\nSHA256: ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
+    let text: String = text
+        .split(';')
+        .map(|one| format!("{}\n{rest}\n\n", one.trim().replace(" | ", "\n").replace("||", "|")))
+        .collect();
     paragraphs(&text).for_each(|paragraph| list.push(&paragraph));
     list
 }
