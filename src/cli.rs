@@ -43,6 +43,10 @@ pub enum Command {
     /// Make, list or move the images that components are built in
     #[command(subcommand)]
     Image(Image),
+    /// Sign a release, after checking that its files fit its sums; the signature stands beside it and changes no byte of it
+    Sign(Sign),
+    /// Verify a release: signatures over its sums, and every file against them
+    Verify(Verify),
     /// Find out what works on this machine
     #[command(subcommand)]
     Doctor(Doctor),
@@ -206,6 +210,41 @@ pub enum Compress {
     None,
     Gzip,
     Zstd,
+}
+
+#[derive(Debug, Args)]
+pub struct Sign {
+    /// snp-release-<DATE>, its .SHA256SUMS file, or the folder that holds exactly one of them
+    #[arg(value_name = "BUNDLE")]
+    pub bundle: PathBuf,
+    /// An unencrypted Ed25519 private key, as `ssh-keygen -t ed25519` makes it
+    #[arg(long, value_name = "FILE")]
+    pub key: PathBuf,
+    /// Print the signature's file and key as JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct Verify {
+    /// snp-release-<DATE>, its .SHA256SUMS file, or the folder that holds exactly one of them
+    #[arg(value_name = "BUNDLE")]
+    pub bundle: PathBuf,
+    /// Whose signatures count: a file in OpenSSH's allowed_signers format, which must not come with the release
+    #[arg(long, value_name = "FILE")]
+    pub allowed_signers: Option<PathBuf>,
+    /// Only signatures under this name of the allowed signers count
+    #[arg(long, value_name = "NAME", requires = "allowed_signers")]
+    pub identity: Option<String>,
+    /// How many distinct keys must have signed [default: 1]
+    #[arg(long, value_name = "K", requires = "allowed_signers")]
+    pub threshold: Option<std::num::NonZeroUsize>,
+    /// Check no signature: this finds damage and no forgery
+    #[arg(long, conflicts_with = "allowed_signers")]
+    pub sums_only: bool,
+    /// Print the verdict as JSON
+    #[arg(long)]
+    pub json: bool,
 }
 
 #[derive(Debug, Subcommand)]

@@ -1,11 +1,13 @@
 //! The one error type. An error names its object, says the cause and offers the remedy; its kind, never its text,
 //! chooses the exit code. This module must not know who prints errors.
 
+use serde::Serialize;
 use std::fmt;
 use std::path::Path;
 
 /// What went wrong, as the exit code tells it to programs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Kind {
     /// The command line asks for something that does not exist or does not fit together.
     Usage,

@@ -21,6 +21,8 @@
 //! - **action key**: the digest of all that may influence a component's bytes ([`build::plan::Inputs`]); **run record**:
 //!   what really ran, beside the products and never inside ([`build::cache::RunRecord`]).
 //! - **store**: blobs by SHA-256 and action results by key ([`store`]).
+//! - **sums**: `SHA256SUMS` files ([`sums`]). The outer one, beside a release's folder, is what is signed; signatures stand
+//!   beside it, never inside, so signing changes no byte of a release ([`sign`], [`verify`]).
 //!
 //! # Floors
 //!
@@ -29,8 +31,8 @@
 //! | floor | modules | knows |
 //! |---|---|---|
 //! | 5 surface | `main`, `cli`, `commands`, `terminal` (the binary) | clap, indicatif; the only printing, wall clock, environment |
-//! | 4 the line | [`build`] | everything below |
-//! | 3 borders | [`engine`], [`source`], [`archive`], [`fetch`], [`mirror`], [`project`], [`store`], [`tree`] | one foreign thing each |
+//! | 4 the line | [`build`], [`verify`] | everything below |
+//! | 3 borders | [`engine`], [`source`], [`archive`], [`fetch`], [`mirror`], [`project`], [`sign`], [`store`], [`tree`] | one foreign thing each |
 //! | 2 bytes | [`tarball`], [`compress`], [`deb`], [`oci`], [`firmware`] | `Read` and `Write`, no paths of this machine |
 //! | 1 documents | [`release`], [`definition`], [`lock`], [`containerfile`], [`sums`], [`document`] | text to value and back |
 //! | 0 words | [`digest`], [`date`], [`component`], [`error`], [`report`], [`environment`], [`cancel`] | std, serde, sha2 |
@@ -81,8 +83,10 @@ pub mod oci;
 pub mod project;
 pub mod release;
 pub mod report;
+pub mod sign;
 pub mod source;
 pub mod store;
 pub mod sums;
 pub mod tarball;
 pub mod tree;
+pub mod verify;

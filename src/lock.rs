@@ -1,6 +1,7 @@
 //! Lock files: what was resolved, sorted and made for diffs.
 //!
-//! Format history: 1 (first).
+//! Format history: 1 (first). A further kind of pin is no new format: what could be read before means the same, and a
+//! version that does not know the kind refuses it by name.
 
 use crate::component::Component;
 use crate::date::{Day, Epoch};
@@ -105,6 +106,15 @@ pub enum Pin {
         /// Its tarballs, as the archive's signed index names them. The .dsc is not among them: it only repeats the
         /// index.
         files: Vec<FileLock>,
+    },
+    /// The files of a Debian binary package.
+    BinaryPackage {
+        /// The archive's name in the release file.
+        archive: String,
+        /// Binary package name.
+        package: String,
+        /// The .deb, as the archive's signed index names it.
+        file: FileLock,
     },
     /// One commit of a git repository.
     Git {

@@ -21,14 +21,34 @@ fn main() -> ExitCode {
     if let Some(code) = embedded::stage(std::env::args_os()) {
         return code;
     }
-    let cli = Cli::parse();
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return unparsed(&error),
+    };
     match run(&cli) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            terminal::error(&error);
+            terminal::error(&error, cli.common.progress);
             ExitCode::from(error.kind().exit_code())
         }
     }
+}
+
+/// What clap says of a command line it does not understand, or its help. A program that asked for JSON gets JSON, as far
+/// as this can be seen in arguments that make no sense as a whole.
+fn unparsed(error: &clap::Error) -> ExitCode {
+    let words: Vec<_> = std::env::args_os().collect();
+    let json = words.iter().any(|word| word == "--progress=json")
+        || words.windows(2).any(|pair| pair[0] == "--progress" && pair[1] == "json");
+    if json && error.use_stderr() {
+        let text = error.to_string();
+        let cause = text.trim().trim_start_matches("error: ");
+        let error = Error::new(Kind::Usage, "command line", cause).remedy("`snpforge help` shows commands and options");
+        terminal::error(&error, terminal::Mode::Json);
+        return ExitCode::from(Kind::Usage.exit_code());
+    }
+    let _closed_pipe = error.print();
+    ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(1))
 }
 
 fn run(cli: &Cli) -> Result<()> {

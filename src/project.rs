@@ -7,7 +7,7 @@ use crate::definition::ImageDefinition;
 use crate::digest::Digest;
 use crate::error::{Error, Kind, Result};
 use crate::lock::{ImageLock, ReleaseLock};
-use crate::release::{self, Base, Kernel, Release};
+use crate::release::{Base, Kernel, Release};
 use crate::store::files;
 use serde::{Deserialize, Serialize};
 use std::os::unix::fs::PermissionsExt;
@@ -243,9 +243,8 @@ impl Project {
             }
             files.push(RecipeFile { path: "base.config".into(), ..file });
         }
-        for fragment in &kernel.fragments {
-            let file = self.file(&format!("releases/{fragment}"))?;
-            let name = release::fragment(fragment).unwrap_or(fragment);
+        for (path, name) in kernel.own_fragments() {
+            let file = self.file(&format!("releases/{path}"))?;
             files.push(RecipeFile { path: format!("config/{name}.config"), executable: false, ..file });
         }
         Ok(files)

@@ -15,7 +15,8 @@ use std::collections::BTreeMap;
 /// The format version of release files.
 pub const FORMAT: u32 = 1;
 
-/// Where a source comes from. In TOML exactly one of the keys `debian`, `git`, `tarball`, `path`.
+/// Where a source comes from. In TOML exactly one of the keys `debian`, `binary-package`, `git`,
+/// `tarball`, `path`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case", rename_all_fields = "kebab-case")]
 pub enum Source {
@@ -24,6 +25,16 @@ pub enum Source {
         /// Name of an entry of `[archives]`.
         archive: String,
         /// Source package name.
+        package: String,
+        /// Exact version; without it the newest in the archive.
+        #[serde(default)]
+        version: Option<String>,
+    },
+    /// The files that a binary package of one of the release's archives installs, unpacked.
+    BinaryPackage {
+        /// Name of an entry of `[archives]`.
+        archive: String,
+        /// Binary package name, of the archive's architecture or `all`.
         package: String,
         /// Exact version; without it the newest in the archive.
         #[serde(default)]
@@ -39,7 +50,7 @@ pub enum Source {
         #[serde(default)]
         without_submodules: Vec<String>,
     },
-    /// A tarball (plain, gzip, xz, bzip2 is not read, zstd).
+    /// A tarball (plain, gzip, xz, zstd, bzip2).
     Tarball {
         /// Where to get it, in order of preference.
         urls: Vec<String>,
@@ -189,7 +200,7 @@ impl Release {
         if !plain || folder.is_empty() || folder.starts_with('.') || folder == "recipe" {
             return refuse(format!("folder `{folder}` of a source"), "use one plain name other than `recipe`");
         }
-        if let Source::Debian { archive, .. } = source
+        if let Source::Debian { archive, .. } | Source::BinaryPackage { archive, .. } = source
             && !self.archives.contains_key(archive)
         {
             return refuse(format!("archive `{archive}` is not declared"), "add it under [archives.NAME]");

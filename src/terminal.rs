@@ -5,7 +5,7 @@
 
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde::Serialize;
-use snpforge::error::Error;
+use snpforge::error::{Error, Kind};
 use snpforge::report::{Event, Report, Unit};
 use std::collections::HashMap;
 use std::io::{IsTerminal, Write};
@@ -43,7 +43,7 @@ pub fn line(text: impl std::fmt::Display) {
 
 /// Prints a value as JSON for programs.
 pub fn json<T: Serialize>(value: &T) -> snpforge::error::Result<()> {
-    let failed = |error| Error::new(snpforge::error::Kind::Document, "JSON", error);
+    let failed = |error| Error::new(Kind::Document, "JSON", error);
     // Through a `Value`: its keys are sorted.
     let value = serde_json::to_value(value).map_err(failed)?;
     line(serde_json::to_string_pretty(&value).map_err(failed)?);
@@ -55,16 +55,41 @@ pub fn print(text: &str) {
     let _closed_pipe = std::io::stdout().write_all(text.as_bytes());
 }
 
-/// Prints an error with its causes and remedy, once.
-pub fn error(error: &Error) {
-    eprintln!("error: {error}");
-    let mut source = std::error::Error::source(error);
-    while let Some(cause) = source {
-        let text = cause.to_string();
-        if !error.cause().contains(&text) {
-            eprintln!("  because: {text}");
+/// An error as the last event of a run, for programs.
+#[derive(Serialize)]
+struct Failure<'a> {
+    event: &'static str,
+    kind: Kind,
+    object: &'a str,
+    cause: &'a str,
+    because: Vec<String>,
+    remedy: Option<&'a str>,
+    exit_code: u8,
+}
+
+/// Prints an error with its causes and remedy, once: as lines, or as one more JSON line where progress is told in JSON.
+pub fn error(error: &Error, mode: Mode) {
+    let sources = std::iter::successors(std::error::Error::source(error), |source| source.source());
+    let because: Vec<String> =
+        sources.map(ToString::to_string).filter(|text| !error.cause().contains(text.as_str())).collect();
+    if mode == Mode::Json {
+        let failure = Failure {
+            event: "error",
+            kind: error.kind(),
+            object: error.object(),
+            cause: error.cause(),
+            because,
+            remedy: error.remedy_text(),
+            exit_code: error.kind().exit_code(),
+        };
+        if let Ok(text) = serde_json::to_string(&failure) {
+            eprintln!("{text}");
         }
-        source = cause.source();
+        return;
+    }
+    eprintln!("error: {error}");
+    for text in because {
+        eprintln!("  because: {text}");
     }
     if let Some(remedy) = error.remedy_text() {
         eprintln!("  help: {remedy}");

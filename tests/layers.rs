@@ -8,8 +8,8 @@ const FLOORS: &[&[&str]] = &[
     &["cancel", "component", "date", "digest", "environment", "error", "report"],
     &["containerfile", "definition", "document", "lock", "manifest", "release", "sums"],
     &["compress", "deb", "firmware", "oci", "tarball"],
-    &["archive", "engine", "fetch", "mirror", "project", "source", "store", "tree"],
-    &["build"],
+    &["archive", "engine", "fetch", "mirror", "project", "sign", "source", "store", "tree"],
+    &["build", "verify"],
     &["cli", "commands", "main", "terminal"],
 ];
 

@@ -8,129 +8,27 @@
     reason = "a test says what went wrong by panicking"
 )]
 
-use snpforge::build::plan::{self, Documents, Plan};
-use snpforge::build::{self, Borders, Options, pack::Packed};
-use snpforge::cancel::Cancel;
-use snpforge::component::{Component, Profile};
-use snpforge::date::Epoch;
-use snpforge::definition::ImageDefinition;
+#[path = "support/bench.rs"]
+mod bench;
+
+use bench::{Bench, Wish};
+use snpforge::build::pack::Packed;
 use snpforge::digest::Digest;
 use snpforge::engine::recorder::{Left, Recorder, Scripted, Verb};
 use snpforge::engine::{Member, MemberKind, Outcome};
-use snpforge::environment::Environment;
 use snpforge::error::{Kind, Result};
-use snpforge::fetch::Offline;
-use snpforge::lock::{ImageLock, Pin, ReleaseLock, SourceLock};
-use snpforge::project::Project;
-use snpforge::release::Release;
 use snpforge::report::Collected;
-use snpforge::source::git::Program;
-use snpforge::store::{Store, files};
-use std::collections::BTreeMap;
+use snpforge::store::files;
 use std::path::Path;
 
 const NAMES: [&str; 5] = ["OVMF.amdsev.fd", "OVMF.fd", "OVMF_CODE.fd", "OVMF_VARS.fd", "licenses/edk2/License.txt"];
 
-/// A project, a store and a plan whose inputs are all in the store.
-struct Bench {
-    folder: tempfile::TempDir,
-    store: Store,
-    project: Project,
-    plan: Plan,
-}
-
 fn bench() -> Bench {
-    let folder = tempfile::tempdir().unwrap();
-    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    for (from, to) in [("Containerfile.ovmf", "Containerfile.ovmf"), ("images/ovmf/build", "images/ovmf/build")] {
-        files::write_whole(&folder.path().join("project").join(to), &std::fs::read(root.join(from)).unwrap()).unwrap();
-    }
-    std::fs::create_dir_all(folder.path().join("project/releases")).unwrap();
-    let project = Project::find(&folder.path().join("project")).unwrap();
-    let store = Store::open(&folder.path().join("store")).unwrap();
-    let layer = store.put(&[0; 1024]).unwrap();
-    let source = store.put(&[0; 1024]).unwrap();
-    let mut documents = documents(layer, source);
-    let method = project.method(Component::Ovmf, &documents.release).unwrap();
-    documents.methods.insert(Component::Ovmf, method);
-    let plan = plan::make(documents, &[], Profile::Lean).unwrap();
-    Bench { folder, store, project, plan }
+    Bench::new("[ovmf]\nbuild = \"DEBUG\"\nsource = { path = \"x\" }\n")
 }
 
-fn documents(layer: Digest, source: Digest) -> Documents {
-    let archive = "family = \"debian\"\nsuites = [\"s\"]\ncomponents = [\"main\"]\nkeyring = \"k\"\nmirrors = []\n";
-    let image = format!("format = 1\nsummary = \"s\"\n[archive]\n{archive}[root]\nmerged-usr = true\npackages = []\n");
-    let release = "format = 1\nsummary = \"s\"\nimage = \"i\"\n[ovmf]\nbuild = \"DEBUG\"\nsource = { path = \"x\" }\n";
-    let lock = SourceLock {
-        component: Component::Ovmf,
-        folder: "edk2".into(),
-        version: "1".into(),
-        epoch: Epoch(1_700_000_000),
-        digest: Some(source),
-        pin: Pin::Tarball { urls: vec![], sha256: source },
-    };
-    Documents {
-        release_name: "r".into(),
-        release: Release::parse("r.toml", release).unwrap(),
-        release_lock: ReleaseLock {
-            format: 1,
-            definition: Digest::of(b""),
-            date: "2026-11-23".parse().unwrap(),
-            epoch: Epoch(1_700_000_000),
-            suite: vec![],
-            source: vec![lock],
-        },
-        image_name: "i".into(),
-        image: ImageDefinition::parse("i.toml", &image).unwrap(),
-        image_lock: ImageLock {
-            format: 1,
-            definition: Digest::of(b""),
-            epoch: Epoch(1_700_000_000),
-            diff_id: layer,
-            suite: vec![],
-            package: vec![],
-        },
-        methods: BTreeMap::new(),
-        unpinned: BTreeMap::new(),
-    }
-}
-
-impl Bench {
-    fn build(&self, recorder: &Recorder) -> (Result<Packed>, Collected) {
-        let report = Collected::default();
-        let cancel = Cancel::new();
-        let borders = Borders {
-            project: &self.project,
-            store: &self.store,
-            fetch: &Offline(self.store.clone()),
-            git: &Program::new(self.store.root(), &Environment::default(), true),
-            mirrors: &|_, _| Ok(Default::default()),
-            now: Epoch(1_800_000_000),
-            report: &report,
-            cancel: &cancel,
-        };
-        let options = Options {
-            engine: &|| Ok(recorder),
-            jobs: 2,
-            out: self.folder.path().join("out"),
-            package: false,
-            install: None,
-            keep: false,
-        };
-        let made = build::build(&self.plan, &borders, &options);
-        (made, report)
-    }
-
-    /// Every path below the bench's folder but the store's own blobs, logs and results.
-    fn files(&self) -> Vec<String> {
-        let walk = walkdir::WalkDir::new(self.folder.path()).sort_by_file_name();
-        let all = walk.into_iter().map(|entry| entry.unwrap()).filter(|entry| entry.file_type().is_file());
-        let all = all.map(|entry| entry.path().strip_prefix(self.folder.path()).unwrap().display().to_string());
-        all.filter(|path| {
-            !path.starts_with("project/") && !path.starts_with("store/blobs/") && !path.starts_with("store/logs/")
-        })
-        .collect()
-    }
+fn build(bench: &Bench, recorder: &Recorder) -> (Result<Packed>, Collected) {
+    bench.build(recorder, Wish::default())
 }
 
 fn member(path: &str, kind: MemberKind, size: u64) -> Member {
@@ -153,12 +51,12 @@ fn run(code: i64, out: Left) -> Scripted {
 fn a_build_is_packed_once_and_the_second_runs_nothing() {
     let bench = bench();
     let recorder = Recorder::new([run(0, good())]);
-    let (made, _) = bench.build(&recorder);
+    let (made, _) = build(&bench, &recorder);
     let first = made.unwrap().products;
     assert!(!first[0].cached && first[0].pinned);
     assert!(recorder.left().is_empty(), "the container must be gone");
     let verbs = recorder.verbs().len();
-    let (made, _) = bench.build(&recorder);
+    let (made, _) = build(&bench, &recorder);
     let second = made.unwrap().products;
     assert!(second[0].cached);
     assert_eq!(recorder.verbs().len(), verbs, "the second build must not touch the engine");
@@ -175,7 +73,7 @@ fn a_build_is_packed_once_and_the_second_runs_nothing() {
 fn the_engine_is_asked_in_order_and_sees_the_contract() {
     let bench = bench();
     let recorder = Recorder::new([run(0, good())]);
-    bench.build(&recorder).0.unwrap();
+    build(&bench, &recorder).0.unwrap();
     let created = recorder.verbs().into_iter().find_map(|verb| match verb {
         Verb::Create { spec, .. } => Some(spec),
         _ => None,
@@ -185,7 +83,7 @@ fn the_engine_is_asked_in_order_and_sees_the_contract() {
     assert_eq!(spec.environment["SOURCE_DATE_EPOCH"], "1700000000");
     assert_eq!(spec.environment["OVMF_BUILD"], "DEBUG");
     assert_eq!(spec.environment["JOBS"], "2");
-    assert!(!bench.plan.tasks[0].inputs.environment.contains_key("JOBS"), "JOBS is no input");
+    assert!(!bench.plan().tasks[0].inputs.environment.contains_key("JOBS"), "JOBS is no input");
 }
 
 #[test]
@@ -207,7 +105,7 @@ fn hostile_output_is_refused_by_name_and_touches_nothing() {
         let bench = bench();
         let before = bench.files();
         let recorder = Recorder::new([run(0, vec![hostile])]);
-        let error = bench.build(&recorder).0.unwrap_err();
+        let error = build(&bench, &recorder).0.unwrap_err();
         assert_eq!(error.kind(), Kind::Output, "{name}: {error}");
         assert!(error.to_string().contains(cause), "{name}: {error}");
         assert!(error.remedy_text().is_some_and(|text| text.contains("OVMF_CODE.fd")), "{name}");
@@ -220,10 +118,10 @@ fn hostile_output_is_refused_by_name_and_touches_nothing() {
 #[test]
 fn a_missing_or_doubled_file_is_named() {
     let bench = bench();
-    let error = bench.build(&Recorder::new([run(0, good()[1..].to_vec())])).0.unwrap_err();
+    let error = build(&bench, &Recorder::new([run(0, good()[1..].to_vec())])).0.unwrap_err();
     assert!(error.to_string().contains("OVMF.amdsev.fd") && error.to_string().contains("missing"), "{error}");
     let doubled = [good(), good()].concat();
-    let error = bench.build(&Recorder::new([run(0, doubled)])).0.unwrap_err();
+    let error = build(&bench, &Recorder::new([run(0, doubled)])).0.unwrap_err();
     assert!(error.to_string().contains("twice"), "{error}");
 }
 
@@ -231,7 +129,7 @@ fn a_missing_or_doubled_file_is_named() {
 fn a_failed_build_shows_its_last_lines_and_its_log() {
     let bench = bench();
     let recorder = Recorder::new([run(3, vec![])]);
-    let error = bench.build(&recorder).0.unwrap_err();
+    let error = build(&bench, &recorder).0.unwrap_err();
     assert_eq!(error.kind(), Kind::Build);
     assert!(error.to_string().contains("status 3") && error.to_string().contains("last words"), "{error}");
     let remedy = error.remedy_text().unwrap();
@@ -244,20 +142,20 @@ fn a_failed_build_shows_its_last_lines_and_its_log() {
 fn a_damaged_artifact_is_noticed_before_it_is_packed() {
     let bench = bench();
     let recorder = Recorder::new([run(0, good()), run(0, good())]);
-    bench.build(&recorder).0.unwrap();
+    build(&bench, &recorder).0.unwrap();
     let blob = bench.store.path(&Digest::of(b"abc"));
     std::fs::remove_file(&blob).unwrap();
     files::write_whole(&blob, b"abd").unwrap();
-    assert_eq!(bench.build(&recorder).0.unwrap_err().kind(), Kind::Trust);
-    assert!(bench.build(&recorder).0.is_ok(), "after the damage is removed the build runs again");
+    assert_eq!(build(&bench, &recorder).0.unwrap_err().kind(), Kind::Trust);
+    assert!(build(&bench, &recorder).0.is_ok(), "after the damage is removed the build runs again");
 }
 
 #[test]
 fn a_product_of_other_content_is_never_replaced() {
     let bench = bench();
-    let product = bench.build(&Recorder::new([run(0, good())])).0.unwrap().products.remove(0);
+    let product = build(&bench, &Recorder::new([run(0, good())])).0.unwrap().products.remove(0);
     files::write_whole(&product.path, b"mine").unwrap();
-    let error = bench.build(&Recorder::default()).0.unwrap_err();
+    let error = build(&bench, &Recorder::default()).0.unwrap_err();
     assert_eq!(error.kind(), Kind::Output);
     assert_eq!(std::fs::read(&product.path).unwrap(), b"mine");
 }

@@ -3,17 +3,22 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test says what went wrong by panicking")]
 
+#[path = "support/deb.rs"]
+mod deb;
 #[path = "support/workshop.rs"]
 mod workshop;
+
+use deb::{Deb, Packing};
 
 use snpforge::archive::SourcePackage;
 use snpforge::digest::Digest;
 use snpforge::error::Kind;
-use snpforge::lock::{FileLock, Pin};
+use snpforge::lock::{FileLock, PackageLock, Pin};
 use snpforge::release::Source;
+use snpforge::source::Entry;
 use std::os::unix::fs::symlink;
 use tar::EntryType;
-use workshop::{Bench, Member, file, folder, gz, link, special, tar_of, tarball, write, xz, zst};
+use workshop::{Bench, Member, bz2, file, folder, gz, link, special, tar_of, tarball, write, xz, zst};
 
 /// The tree of most tests, in an order no file system would give.
 fn upstream(top: &str) -> Vec<Member> {
@@ -116,6 +121,7 @@ fn compression_and_order_do_not_matter() {
     for (name, packed) in [
         ("2.tar.xz", xz(&tar_of(&members, 7))),
         ("3.tar.zst", zst(&tar_of(&members, 7))),
+        ("4.tar.bz2", bz2(&tar_of(&members, 7))),
         ("4.tar", tar_of(&members, 7)),
         ("5.tar", tar_of(&upstream(""), 7)),
         ("6.tar", tar_of(&upstream("./"), 7)),
@@ -232,6 +238,95 @@ fn packaging_outside_its_folder_and_damaged_downloads() {
     std::fs::remove_file(bench.root.path().join(&package.files[0].path)).unwrap();
     let error = bench.resolve(&source, Some(&package)).unwrap_err();
     assert_eq!((error.kind(), error.object()), (Kind::Gone, "thing_1.orig.tar.xz"));
+}
+
+/// A binary package in the pool, and what the index would say of it.
+fn binary(bench: &Bench, deb: &Deb) -> (Source, Entry) {
+    let bytes = deb.build();
+    let path = format!("pool/{}_{}_{}.deb", deb.name, deb.version, deb.architecture);
+    bench.put(&path, &bytes);
+    let lock = PackageLock {
+        name: deb.name.clone(),
+        version: deb.version.clone(),
+        architecture: deb.architecture.clone(),
+        path,
+        size: bytes.len() as u64,
+        sha256: Digest::of(&bytes),
+    };
+    (Source::BinaryPackage { archive: "a".into(), package: deb.name.clone(), version: None }, Entry::Binary(lock))
+}
+
+#[test]
+fn a_binary_package_is_unpacked_as_it_would_be_installed() {
+    let listing = |packing: Packing| {
+        let bench = Bench::new();
+        let deb = Deb::new("tool", "1.7.0-1", packing)
+            .architecture("all")
+            .control("postinst", 0o755, "#!/bin/sh\nexit 1\n")
+            .mtime(1000)
+            .folder("./usr/", 0o755)
+            .folder("./usr/bin/", 0o2755)
+            .file("./usr/bin/tool", 0o755, b"#!/usr/bin/python3\n")
+            .mtime(2000)
+            .folder("./usr/lib/", 0o755)
+            .file("./usr/lib/x.py", 0o640, b"x = 1\n")
+            .mtime(1500)
+            .hard_link("./usr/lib/y.py", "./usr/lib/x.py", 0o640)
+            .symlink("./usr/lib/z.py", "../bin/tool")
+            .symlink("./usr/lib/etc", "/etc");
+        let (source, entry) = binary(&bench, &deb);
+        let lock = bench.resolve_entry(&source, Some(&entry)).unwrap();
+        assert_eq!((lock.version.as_str(), lock.epoch.0), ("1.7.0-1", 1_600_000_000), "the root folder's time counts");
+        let Pin::BinaryPackage { archive, package, file } = &lock.pin else { panic!("{lock:?}") };
+        assert_eq!(
+            (archive.as_str(), package.as_str(), file.path.as_str()),
+            ("a", "tool", "pool/tool_1.7.0-1_all.deb")
+        );
+        let digest = lock.digest.unwrap();
+        std::fs::remove_file(bench.store.path(&digest)).unwrap();
+        assert_eq!(bench.obtain(&lock).unwrap(), digest, "the lock alone is enough");
+        (digest, bench.listing(&digest))
+    };
+    let (digest, found) = listing(Packing::Xz);
+    let expected = [
+        "thing/ 755 1600000000 0:0 ",
+        "thing/usr/ 755 1600000000 0:0 ",
+        "thing/usr/bin/ 755 1600000000 0:0 ",
+        "thing/usr/bin/tool 755 1600000000 0:0 #!/usr/bin/python3\n",
+        "thing/usr/lib/ 755 1600000000 0:0 ",
+        "thing/usr/lib/etc 777 1600000000 0:0 -> /etc",
+        "thing/usr/lib/x.py 644 1600000000 0:0 x = 1\n",
+        "thing/usr/lib/y.py 644 1600000000 0:0 x = 1\n",
+        "thing/usr/lib/z.py 777 1600000000 0:0 -> ../bin/tool",
+    ];
+    assert_eq!(found, expected);
+    assert_eq!(listing(Packing::Zst).0, digest, "how a package is compressed does not matter");
+}
+
+#[test]
+fn hostile_and_damaged_binary_packages_are_refused_by_name() {
+    let deb = || Deb::new("tool", "1", Packing::Xz);
+    for (deb, words) in [
+        (deb().file("./../x", 0o644, b"x"), "`./../x`: leads out of the root"),
+        (deb().symlink("./usr/l", "../../x"), "`usr/l` is a link that climbs out"),
+        (deb().member(b"./sda", b"", EntryType::Block, 0o600, b""), "`./sda`: is a device"),
+        (deb().hard_link("./h", "./none", 0o644), "hard link to `none`, no earlier file"),
+        (deb().symlink("./l", "/etc").file("./l/passwd", 0o644, b"x"), "lies below the symbolic link `l`"),
+        (deb().bytes(&[0xff; 512]), "damaged"),
+    ] {
+        let bench = Bench::new();
+        let (source, entry) = binary(&bench, &deb);
+        let error = bench.resolve_entry(&source, Some(&entry)).unwrap_err();
+        assert_eq!((error.kind(), error.object()), (Kind::Trust, "binary package tool"), "{error}");
+        assert!(error.cause().contains(words), "{error}");
+        assert_eq!(bench.files().len(), 1, "only the download itself stays: {:?}", bench.files());
+    }
+    let bench = Bench::new();
+    let (source, entry) = binary(&bench, &deb());
+    let error = bench.resolve_entry(&source, Some(&entry)).unwrap_err();
+    assert!(error.cause().contains("has no files in it"), "{error}");
+    // A source package's entry is no answer to the wish for a binary one.
+    assert_eq!(bench.resolve(&source, None).unwrap_err().kind(), Kind::Resolve);
 }
 
 #[test]

@@ -1,13 +1,14 @@
 //! Which indexes of a suite are read, and what is in them: Packages and Sources. They are read as streams; what nobody
 //! will ask for is never kept.
 
-use super::control::{paragraphs, read_paragraph};
+use super::control::{Paragraph, paragraphs, read_paragraph};
 use super::package::{List, Packages};
 use super::release_file::ReleaseFile;
 use super::source_package::SourcePackage;
+use crate::deb::version;
 use crate::definition::Archive;
 use crate::error::{Error, Kind, Result};
-use crate::lock::FileLock;
+use crate::lock::{FileLock, PackageLock};
 use rayon::prelude::*;
 use std::fs::File;
 use std::io::{self, BufReader, Read};
@@ -22,6 +23,14 @@ pub enum Need {
     Sources,
     /// Both.
     Both,
+}
+
+impl Need {
+    /// What is wanted when `other` is wanted too.
+    #[must_use]
+    pub fn and(self, other: Need) -> Need {
+        if self == other { self } else { Need::Both }
+    }
 }
 
 /// The endings of indexes that can be read, best first. The plain one is listed in InRelease but seldom served.
@@ -89,6 +98,25 @@ pub(super) fn limit(release: &ReleaseFile<'_>, path: &str) -> u64 {
     release.files.get(stem).map_or(LIMIT, |(_, size)| *size)
 }
 
+/// What is kept of the indexes, which list 100 000 packages.
+#[derive(Clone, Copy, Debug)]
+pub enum Keep<'a> {
+    /// All binary packages, no sources: what resolving needs.
+    Packages,
+    /// Binary and source packages of these names.
+    Named(&'a [&'a str]),
+}
+
+impl Keep<'_> {
+    /// Whether a package is kept; its name is the first field, so this look is cheap.
+    fn wants(self, paragraph: &Paragraph<'_>, is_source: bool) -> bool {
+        match self {
+            Keep::Packages => !is_source,
+            Keep::Named(names) => paragraph.get("Package").is_some_and(|name| names.contains(&name)),
+        }
+    }
+}
+
 /// What the indexes of an archive list, in the order of its suites and components.
 pub struct Indexes {
     packages: Vec<List>,
@@ -103,9 +131,9 @@ enum Kept {
 }
 
 impl Indexes {
-    /// Reads the indexes, several at once. Of source packages only those called as one of `sources` are kept.
-    pub(super) fn read(raw: &[Raw], sources: &[&str]) -> Result<Self> {
-        let kept: Vec<Kept> = raw.par_iter().map(|raw| read(raw, sources)).collect::<Result<_>>()?;
+    /// Reads the indexes, several at once.
+    pub(super) fn read(raw: &[Raw], keep: Keep<'_>) -> Result<Self> {
+        let kept: Vec<Kept> = raw.par_iter().map(|raw| read(raw, keep)).collect::<Result<_>>()?;
         let mut found = Indexes { packages: Vec::new(), sources: Vec::new() };
         for (raw, kept) in raw.iter().zip(kept) {
             match kept {
@@ -121,48 +149,69 @@ impl Indexes {
         Packages(&self.packages)
     }
 
-    /// The source package called `name`, one of those that were wanted: of the given version, else the newest (of
-    /// equal ones the earlier suite's). Left out are the entries that an archive keeps only because a binary was built
-    /// with them (`Extra-Source-Only`).
+    /// The source packages called `name`, the newest first, each version once (of equal ones the earlier suite's); with
+    /// `version` only that one. Left out are the entries that an archive keeps only because a binary was built with them
+    /// (`Extra-Source-Only`), and the names that were not asked for when the indexes were read.
     ///
     /// # Errors
-    /// [`Kind::Resolve`] when there is none, naming the versions there are; [`Kind::Document`] when its entry is not
+    /// [`Kind::Resolve`] when there is none, naming the versions there are; [`Kind::Document`] when an entry is not
     /// understood.
-    pub fn source(&self, name: &str, version: Option<&str>) -> Result<SourcePackage> {
-        let mut versions = Vec::new();
-        let mut best: Option<SourcePackage> = None;
+    pub fn source(&self, name: &str, version: Option<&str>) -> Result<Vec<SourcePackage>> {
+        let mut found = Vec::new();
         for (index, text) in &self.sources {
-            for paragraph in paragraphs(text) {
-                if paragraph.get("Package") != Some(name) || paragraph.get("Extra-Source-Only") == Some("yes") {
-                    continue;
-                }
-                let entry = SourcePackage::parse_entry(index, &paragraph)?;
-                versions.push(entry.version.clone());
-                let wanted = version.is_none_or(|wanted| wanted == entry.version);
-                let newer = |best: &SourcePackage| super::version::compare(&entry.version, &best.version).is_gt();
-                if wanted && best.as_ref().is_none_or(newer) {
-                    best = Some(entry);
-                }
+            let entries = called(text, name).filter(|entry| entry.get("Extra-Source-Only") != Some("yes"));
+            for entry in entries {
+                found.push(SourcePackage::parse_entry(index, &entry)?);
             }
         }
-        best.ok_or_else(|| missing_source(name, version, &versions))
+        newest_first(&format!("source package {name}"), found, |entry| &entry.version, version)
+    }
+
+    /// The binary packages called `name` for `architecture` or for all, as [`Indexes::source`].
+    ///
+    /// # Errors
+    /// As [`Indexes::source`].
+    pub fn binary(&self, name: &str, version: Option<&str>, architecture: &str) -> Result<Vec<PackageLock>> {
+        let entries = self.packages().iter().filter(|package| package.name == name);
+        let own = entries.filter(|package| [architecture, "all"].contains(&package.architecture));
+        let found = own.map(|package| package.lock()).collect::<Result<Vec<PackageLock>>>()?;
+        newest_first(&format!("binary package {name}"), found, |package| &package.version, version)
     }
 }
 
-fn missing_source(name: &str, version: Option<&str>, versions: &[String]) -> Error {
+/// The paragraphs about `name`.
+fn called<'t>(text: &'t str, name: &str) -> impl Iterator<Item = Paragraph<'t>> {
+    paragraphs(text).filter(move |paragraph| paragraph.get("Package") == Some(name))
+}
+
+fn newest_first<T>(
+    object: &str,
+    mut found: Vec<T>,
+    of: impl Fn(&T) -> &String,
+    wanted: Option<&str>,
+) -> Result<Vec<T>> {
+    // Stable: of equal versions the earlier suite's stays first and is the one that is kept.
+    found.sort_by(|a, b| version::compare(of(b), of(a)));
+    let versions: Vec<String> = found.iter().map(|entry| of(entry).clone()).collect();
+    found.retain(|entry| wanted.is_none_or(|wanted| wanted == of(entry)));
+    found.dedup_by(|later, kept| version::compare(of(later), of(kept)).is_eq());
+    if found.is_empty() { Err(missing(object, wanted, &versions)) } else { Ok(found) }
+}
+
+fn missing(object: &str, version: Option<&str>, versions: &[String]) -> Error {
     match version {
         Some(version) if !versions.is_empty() => {
             let cause = format!("is not in the archive any more; there is {}", versions.join(", "));
-            Error::new(Kind::Resolve, format!("source package {name} {version}"), cause)
+            Error::new(Kind::Resolve, format!("{object} {version}"), cause)
                 .remedy("name one of these versions, or set `snapshot-time` to a time when it was there")
         }
-        _ => Error::new(Kind::Resolve, format!("source package {name}"), "no suite of the archive has it")
+        _ => Error::new(Kind::Resolve, object, "no suite of the archive has it")
             .remedy("check its spelling, or add the suite or component that has it"),
     }
 }
 
 /// Reads an index. Debian's are UTF-8; in one that is not, the odd bytes are replaced, always alike.
-fn read(raw: &Raw, sources: &[&str]) -> Result<Kept> {
+fn read(raw: &Raw, keep: Keep<'_>) -> Result<Kept> {
     let failed = |error: io::Error| {
         if error.raw_os_error().is_some() {
             return Error::io(&raw.file, "read", error);
@@ -180,13 +229,12 @@ fn read(raw: &Raw, sources: &[&str]) -> Result<Kept> {
         let text = String::from_utf8_lossy(&paragraph);
         let Some(fields) = paragraphs(&text).next() else { continue };
         match &mut kept {
-            Kept::Packages(list) => list.push(&fields),
-            // The name is the first field, so this look is cheap.
-            Kept::Sources(wanted) if fields.get("Package").is_some_and(|name| sources.contains(&name)) => {
+            Kept::Packages(list) if keep.wants(&fields, false) => list.push(&fields),
+            Kept::Sources(wanted) if keep.wants(&fields, true) => {
                 wanted.push_str(&text);
                 wanted.push_str("\n\n");
             }
-            Kept::Sources(_) => {}
+            Kept::Packages(_) | Kept::Sources(_) => {}
         }
     }
     if input.limit() == 0 {

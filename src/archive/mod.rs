@@ -12,9 +12,8 @@ pub mod release_file;
 pub mod resolve;
 pub mod signature;
 mod source_package;
-pub mod version;
 
-pub use index::{Indexes, Need};
+pub use index::{Indexes, Keep, Need};
 pub use package::{Package, Packages, Priority};
 pub use source_package::{Dsc, SourcePackage};
 
@@ -32,6 +31,15 @@ use signature::{Keyring, Signed};
 
 /// The most an InRelease file may weigh: the largest seen (sid, jammy) have less than 300 kB.
 const INRELEASE_LIMIT: u64 = 16 << 20;
+
+/// Those of `bases` that answer now when they are asked for a suite, whatever they say about it.
+pub fn answering(bases: &[String], suite: &str, fetch: &dyn Fetch, cancel: &Cancel) -> Vec<String> {
+    let answers = |base: &&String| {
+        let url = format!("{}/dists/{suite}/InRelease", base.trim_end_matches('/'));
+        fetch.document(&[url], INRELEASE_LIMIT, cancel).map_or_else(|error| error.kind() == Kind::Gone, |_| true)
+    };
+    bases.iter().filter(answers).cloned().collect()
+}
 
 /// An archive with all that is needed to read it.
 pub struct Site<'a> {
@@ -83,14 +91,16 @@ impl Site<'_> {
         Ok(locks)
     }
 
-    /// The state that was locked, again: from the store, else by digest from the archive. Signatures are verified
-    /// again, at the date of the state; how long it was valid does not matter. Locks of other archives are passed over.
+    /// The state that was locked, again, with the indexes for `need` (which may be others than the locked ones): from the
+    /// store, else by digest from the archive. Signatures are verified again, at the date of the state; how long it was
+    /// valid does not matter. Locks of other archives are passed over.
     ///
     /// # Errors
     /// [`Kind::Lock`] when the locks do not fit the definition, [`Kind::Gone`] when the archive does not serve that
     /// state any more, [`Kind::Trust`] as for [`Site::refresh`], and what `fetch` fails with.
-    pub fn replay(&self, locks: &[SuiteLock], cancel: &Cancel) -> Result<()> {
+    pub fn replay(&self, need: Need, locks: &[SuiteLock], cancel: &Cancel) -> Result<Vec<SuiteLock>> {
         let keyring = self.keyring()?;
+        let mut replayed = Vec::new();
         let mut wanted = Vec::new();
         for lock in self.own(locks)? {
             let bytes = self.locked_inrelease(lock, cancel)?;
@@ -99,19 +109,22 @@ impl Site<'_> {
             let release = ReleaseFile::parse(&name, &lock.suite, &signed.text)?;
             for file in &lock.index {
                 self.check_promise(lock, &release, file)?;
-                wanted.push(self.wanted(&lock.suite, file, release.by_hash, false));
             }
+            let index = index::choose(&name, self.definition, need, &release)?;
+            wanted.extend(index.iter().map(|file| self.wanted(&lock.suite, file, release.by_hash, false)));
+            replayed.push(SuiteLock { index, ..lock.clone() });
         }
-        self.bring(&wanted, cancel)
+        self.bring(&wanted, cancel)?;
+        replayed.sort();
+        Ok(replayed)
     }
 
-    /// What the indexes of a state list that [`Site::refresh`] or [`Site::replay`] brought into the store. Of source
-    /// packages only those called as one of `sources` are kept.
+    /// What the indexes of a state list that [`Site::refresh`] or [`Site::replay`] brought into the store.
     ///
     /// # Errors
     /// [`Kind::Lock`] when the locks do not fit the definition, [`Kind::Io`] or [`Kind::Trust`] when the store lacks an
     /// index or holds a damaged one.
-    pub fn indexes(&self, locks: &[SuiteLock], sources: &[&str]) -> Result<Indexes> {
+    pub fn indexes(&self, locks: &[SuiteLock], keep: Keep<'_>) -> Result<Indexes> {
         let mut raw = Vec::new();
         for lock in self.own(locks)? {
             let name = self.inrelease(&lock.suite);
@@ -129,7 +142,7 @@ impl Site<'_> {
                 });
             }
         }
-        Indexes::read(&raw, sources)
+        Indexes::read(&raw, keep)
     }
 
     fn keyring(&self) -> Result<Keyring> {

@@ -1,6 +1,6 @@
 //! Relations between binary packages: what stands in Depends, Provides, Conflicts and their kin. Pure text to value.
 
-use super::version::Operator;
+use crate::deb::version::Operator;
 use crate::error::{Error, Kind, Result};
 use std::fmt;
 

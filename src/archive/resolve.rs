@@ -15,7 +15,7 @@
 
 use super::package::{Package, Packages, Priority};
 use super::relation::{self, Relation};
-use super::version;
+use crate::deb::version;
 use crate::error::{Error, Kind, Result};
 use crate::lock::PackageLock;
 use std::collections::{BTreeMap, HashMap, VecDeque};

@@ -1,9 +1,10 @@
 //! From documents to locks: the only step that decides what "now" means. An existing lock is kept as it is while it fits
 //! its document; when the document changed, the archives' old state is replayed by hash before a new one is asked for.
 
-use super::fetch::workshop;
+mod newest;
+
 use super::{Borders, image};
-use crate::archive::{Indexes, Need, Site, resolve};
+use crate::archive::{Indexes, Keep, Need, Site, resolve};
 use crate::date::Epoch;
 use crate::definition::{Archive, ImageDefinition};
 use crate::digest::Digest;
@@ -36,7 +37,7 @@ pub fn image(name: &str, old: Option<&ImageLock>, freshness: Freshness, borders:
     let definition = borders.project.image(name)?;
     let kept = old.filter(|_| freshness == Freshness::Keep).map(|lock| lock.suite.as_slice());
     let keyring = borders.project.keyring("images", &definition.archive.keyring)?;
-    let (suite, indexes) = state(&definition.archive, IMAGE, &keyring, Need::Packages, &[], kept, borders)?;
+    let (suite, indexes) = state(&definition.archive, IMAGE, &keyring, (Need::Packages, Keep::Packages), kept, borders)?;
     let packages = indexes.packages();
     let package = resolve::resolve(&packages, &definition.archive.architecture, &definition.root.packages)?;
     borders.report.say(format!("{} packages of {} chosen", package.len(), packages.len()));
@@ -74,32 +75,21 @@ pub fn release(
     let kept = old.filter(|_| freshness == Freshness::Keep);
     let mut suite = Vec::new();
     let mut indexes = BTreeMap::new();
-    for (archive_name, archive) in &release.archives {
+    for (archive_name, need) in needs(&release) {
+        let archive = declared(&release, archive_name)?;
         let keyring = borders.project.keyring("releases", &archive.keyring)?;
         let old_state =
-            kept.map(|lock| lock.suite.as_slice()).filter(|suites| suites.iter().any(|s| &s.archive == archive_name));
-        let names = wanted_sources(&release, archive_name);
-        let (read, index) = state(archive, archive_name, &keyring, Need::Sources, &names, old_state, borders)?;
+            kept.map(|lock| lock.suite.as_slice()).filter(|suites| suites.iter().any(|s| s.archive == archive_name));
+        let names = wanted(&release, archive_name);
+        let (read, index) = state(archive, archive_name, &keyring, (need, Keep::Named(&names)), old_state, borders)?;
         suite.extend(read);
-        indexes.insert(archive_name.clone(), index);
+        indexes.insert(archive_name, index);
     }
     suite.sort();
     let source = release
         .sources()
         .into_iter()
-        .map(|(component, folder, source)| {
-            let debian = match source {
-                Source::Debian { archive, package, version } => Some(
-                    indexes
-                        .get(archive)
-                        .ok_or_else(|| Error::new(Kind::Document, archive, "is not an archive of this release"))?
-                        .source(package, version.as_deref())?,
-                ),
-                _ => None,
-            };
-            let bases = |archive: &str, epoch: Option<Epoch>| bases(&release, archive, epoch, borders);
-            workshop(borders, &bases).resolve(component, folder, source, debian.as_ref())
-        })
+        .map(|(component, folder, source)| newest::Wish { component, folder, source }.lock(&indexes, &release, borders))
         .collect::<Result<Vec<SourceLock>>>()?;
     let epoch = source.iter().map(|source| source.epoch).max().unwrap_or(Epoch(0));
     let date = borders.now.day()?;
@@ -112,13 +102,36 @@ pub fn release(
     Ok(lock)
 }
 
-/// The source packages that a release wants of an archive.
-fn wanted_sources<'r>(release: &'r Release, wanted: &str) -> Vec<&'r str> {
+/// The packages that a release wants of an archive.
+fn wanted<'r>(release: &'r Release, wanted: &str) -> Vec<&'r str> {
     let name = |source: &'r Source| match source {
-        Source::Debian { archive, package, .. } if archive == wanted => Some(package.as_str()),
-        _ => None,
+        Source::Debian { archive, package, .. } | Source::BinaryPackage { archive, package, .. } => {
+            (archive == wanted).then_some(package.as_str())
+        }
+        Source::Git { .. } | Source::Tarball { .. } | Source::Path(_) => None,
     };
     release.sources().into_iter().filter_map(|(.., source)| name(source)).collect()
+}
+
+/// The archives that a release's sources come from, each with the indexes that they are found in.
+fn needs(release: &Release) -> BTreeMap<&str, Need> {
+    let mut needs: BTreeMap<&str, Need> = BTreeMap::new();
+    for (_, _, source) in release.sources() {
+        let (archive, need) = match source {
+            Source::Debian { archive, .. } => (archive, Need::Sources),
+            Source::BinaryPackage { archive, .. } => (archive, Need::Packages),
+            Source::Git { .. } | Source::Tarball { .. } | Source::Path(_) => continue,
+        };
+        needs.entry(archive).and_modify(|old| *old = old.and(need)).or_insert(need);
+    }
+    needs
+}
+
+fn declared<'r>(release: &'r Release, archive: &str) -> Result<&'r Archive> {
+    release.archives.get(archive).ok_or_else(|| {
+        Error::new(Kind::Lock, format!("archive `{archive}`"), "is named by the lock but not declared by the release")
+            .remedy("run `snpforge lock`")
+    })
 }
 
 /// File mirrors of one of a release's archives.
@@ -126,11 +139,7 @@ fn wanted_sources<'r>(release: &'r Release, wanted: &str) -> Vec<&'r str> {
 /// # Errors
 /// [`Kind::Lock`] when the release does not declare it.
 pub fn bases(release: &Release, archive: &str, epoch: Option<Epoch>, borders: &Borders<'_>) -> Result<Vec<String>> {
-    let definition = release.archives.get(archive).ok_or_else(|| {
-        Error::new(Kind::Lock, format!("archive `{archive}`"), "is named by the lock but not declared by the release")
-            .remedy("run `snpforge lock`")
-    })?;
-    Ok((borders.mirrors)(definition, epoch)?.files)
+    Ok((borders.mirrors)(declared(release, archive)?, epoch)?.files)
 }
 
 /// An archive's state: the one in the lock replayed by hash, if wished and possible, else as it is now.
@@ -138,8 +147,7 @@ fn state(
     archive: &Archive,
     name: &str,
     keyring: &[u8],
-    need: Need,
-    sources: &[&str],
+    (need, keep): (Need, Keep<'_>),
     kept: Option<&[SuiteLock]>,
     borders: &Borders<'_>,
 ) -> Result<(Vec<SuiteLock>, Indexes)> {
@@ -149,8 +157,8 @@ fn state(
     let mut locks: Option<Vec<SuiteLock>> = None;
     if let Some(kept) = kept {
         let own: Vec<SuiteLock> = kept.iter().filter(|suite| suite.archive == name).cloned().collect();
-        match site.replay(&own, borders.cancel) {
-            Ok(()) => locks = Some(own),
+        match site.replay(need, &own, borders.cancel) {
+            Ok(replayed) => locks = Some(replayed),
             Err(error) if matches!(error.kind(), Kind::Gone | Kind::Unavailable) => {
                 borders.report.warn(format!("the archive's old state cannot be had ({error}); taking today's"));
             }
@@ -161,7 +169,7 @@ fn state(
         Some(locks) => locks,
         None => site.refresh(need, borders.now, borders.cancel)?,
     };
-    let indexes = site.indexes(&locks, sources)?;
+    let indexes = site.indexes(&locks, keep)?;
     Ok((locks, indexes))
 }
 

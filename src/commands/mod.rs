@@ -6,6 +6,8 @@ pub mod image;
 pub mod lock;
 pub mod session;
 pub mod shell;
+pub mod sign;
+pub mod verify;
 
 use crate::cli::Command;
 use session::Session;
@@ -23,6 +25,8 @@ pub fn run(command: &Command, session: &Session) -> Result<()> {
         Command::Fetch(which) => build::fetch(which, session),
         Command::Image(arguments) => image::run(arguments, session),
         Command::Doctor(arguments) => doctor::run(arguments, session),
+        Command::Sign(arguments) => sign::run(arguments, session),
+        Command::Verify(arguments) => verify::run(arguments, session),
         Command::Completions { shell } => shell::completions(*shell),
         Command::Man { folder } => shell::man(folder),
     }

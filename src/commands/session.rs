@@ -14,6 +14,7 @@ use snpforge::project::Project;
 use snpforge::report::Report;
 use snpforge::source::git::Program;
 use snpforge::store::Store;
+use snpforge::verify::Hearing;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -86,6 +87,11 @@ impl Session {
         let configured = mirror::configured(&self.environment, archive.family)?;
         let machine = mirror::machine(Path::new("/"), archive.family);
         mirror::bases(archive, &configured, &machine, date)
+    }
+
+    /// Who listens to a command that needs neither project nor store.
+    pub fn hearing(&self) -> Hearing<'_> {
+        Hearing { report: self.report.as_ref(), cancel: &self.cancel }
     }
 
     /// The engine the user asked for.

@@ -79,7 +79,7 @@ pub fn manifest(config: &[u8], blob: &Blob) -> Result<Vec<u8>> {
         Format::Plain => MediaType::ImageLayer,
         Format::Gzip => MediaType::ImageLayerGzip,
         Format::Zstd => MediaType::ImageLayerZstd,
-        Format::Xz => return Err(failed("layers are not compressed with xz")),
+        Format::Xz | Format::Bzip2 => return Err(failed("layers are compressed with gzip or zstd, or not at all")),
     };
     let config = descriptor(MediaType::ImageConfig, config.len() as u64, &Digest::of(config))?;
     let manifest = ImageManifestBuilder::default()

@@ -17,7 +17,8 @@ pub struct Kernel {
     /// What the configuration starts from; without it the profile's own base.
     #[serde(default)]
     pub base: Option<Base>,
-    /// Configuration fragments beside the recipe's own: files relative to the release file, merged last.
+    /// Configuration fragments beside those of role and profile, merged last: NAME for one of the recipe's own
+    /// (images/kernel/config/NAME.config), `PATH/NAME.config` for a file relative to the release file.
     #[serde(default)]
     pub fragments: Vec<String>,
     /// Revision of the packages: raise it when the same sources are packed anew.
@@ -61,14 +62,25 @@ impl Kernel {
         for fragment in &self.fragments {
             if !self::fragment(fragment).is_some_and(plain) {
                 return Err(Error::new(Kind::Document, name, format!("`{fragment}` is no configuration fragment"))
-                    .remedy("name a file NAME.config, relative to the release file"));
+                    .remedy("give NAME of images/kernel/config/NAME.config, or a file NAME.config relative to the release file"));
             }
         }
         Ok(())
     }
+
+    /// The fragments that are files of the release: path relative to the release file, and name.
+    pub fn own_fragments(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.fragments
+            .iter()
+            .filter(|path| path.ends_with(".config"))
+            .filter_map(|path| Some((path.as_str(), fragment(path)?)))
+    }
 }
 
-/// The name of a fragment's file: NAME of `folder/NAME.config`.
+/// The name of a fragment: NAME of `NAME` or `folder/NAME.config`.
 pub fn fragment(path: &str) -> Option<&str> {
-    path.rsplit('/').next()?.strip_suffix(".config")
+    match path.strip_suffix(".config") {
+        Some(stem) => stem.rsplit('/').next(),
+        None => Some(path),
+    }
 }

@@ -9,7 +9,6 @@ use super::spool::Spool;
 use super::{Made, Promised, Resolved, Workshop, settle};
 use crate::archive::SourcePackage;
 use crate::error::{Error, Kind, Result};
-use crate::fetch::Wanted;
 use crate::lock::{FileLock, Pin};
 
 /// What one file of a source package is, by its name.
@@ -103,7 +102,7 @@ impl Workshop<'_> {
     ) -> Result<Made> {
         let name = format!("source package {package}");
         let parts = parts(package, files)?;
-        self.fetch.all(&self.wanted(archive, &parts)?, self.cancel)?;
+        self.bring(archive, &parts.iter().map(|(_, file)| *file).collect::<Vec<_>>())?;
         let mut spool = Spool::new(self.store, &name)?;
         let mut newest = 0;
         for (part, file) in &parts {
@@ -113,23 +112,6 @@ impl Workshop<'_> {
         }
         let epoch = settle(&name, newest, promised)?;
         spool.write(folder, epoch, promised)
-    }
-
-    /// The files that the store does not have; with all of them there, nobody asks where the archive is.
-    fn wanted(&self, archive: &str, parts: &[(Part<'_>, &FileLock)]) -> Result<Vec<Wanted>> {
-        let missing: Vec<&FileLock> =
-            parts.iter().map(|(_, file)| *file).filter(|file| !self.store.contains(&file.sha256)).collect();
-        if missing.is_empty() {
-            return Ok(Vec::new());
-        }
-        let bases = (self.bases)(archive, None)?;
-        let wanted = missing.iter().map(|file| Wanted {
-            name: file.path.rsplit('/').next().unwrap_or(&file.path).to_owned(),
-            urls: bases.iter().map(|base| format!("{base}/{}", file.path)).collect(),
-            sha256: file.sha256,
-            size: Some(file.size),
-        });
-        Ok(wanted.collect())
     }
 }
 

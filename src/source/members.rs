@@ -31,7 +31,7 @@ pub(super) fn read(path: &Path, name: &str, spool: &mut Spool, cancel: &Cancel) 
     let file = File::open(path).map_err(|error| Error::io(path, "open", error))?;
     let damaged = |error: std::io::Error| {
         Error::new(Kind::Document, name, format!("cannot be read as a tar: {error}"))
-            .remedy("plain tars and those packed with gzip, xz or zstd are read")
+            .remedy("plain tars and those packed with gzip, xz, zstd or bzip2 are read")
     };
     let plain = compress::reader(Box::new(file), None, LARGEST).map_err(damaged)?;
     let mut archive = tar::Archive::new(plain);

@@ -1,9 +1,10 @@
 //! Sources of components: from what a release file says to a pin, and from a pin to one normalised tar in the store.
 //! What such a tar looks like is said in `spool`; it does not depend on how or in which order the source was published.
 //!
-//! Knows the four ways sources are published, one file each, and asks the network only through [`Fetch`] and [`Git`].
+//! Knows the five ways sources are published, one file each, and asks the network only through [`Fetch`] and [`Git`].
 //! Nothing here knows mirrors, engines or components.
 
+mod binary;
 mod debian;
 pub mod git;
 mod members;
@@ -21,8 +22,8 @@ use crate::date::Epoch;
 use crate::digest::Digest;
 use crate::document;
 use crate::error::{Error, Kind, Result};
-use crate::fetch::Fetch;
-use crate::lock::{FORMAT, Pin, SourceLock};
+use crate::fetch::{Fetch, Wanted};
+use crate::lock::{FORMAT, FileLock, PackageLock, Pin, SourceLock};
 use crate::release::Source;
 use crate::report::{Report, Unit};
 use crate::store::Store;
@@ -50,6 +51,25 @@ pub struct Workshop<'a> {
     pub cancel: &'a Cancel,
 }
 
+/// What an archive's index has for a source.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Entry {
+    /// A source package.
+    Source(SourcePackage),
+    /// A binary package.
+    Binary(PackageLock),
+}
+
+impl Entry {
+    /// The package's full version.
+    pub fn version(&self) -> &str {
+        match self {
+            Entry::Source(package) => &package.version,
+            Entry::Binary(package) => &package.version,
+        }
+    }
+}
+
 /// A source that was resolved, with its tar made if it is pinned.
 struct Resolved {
     version: String,
@@ -74,7 +94,7 @@ struct Made {
 }
 
 impl Workshop<'_> {
-    /// Pins a source as it is now, and makes its tar. `debian` is the index's entry for a source that comes from an
+    /// Pins a source as it is now, and makes its tar. `entry` is the index's entry for a source that comes from an
     /// archive.
     ///
     /// # Errors
@@ -85,13 +105,17 @@ impl Workshop<'_> {
         component: Component,
         folder: &str,
         source: &Source,
-        debian: Option<&SourcePackage>,
+        entry: Option<&Entry>,
     ) -> Result<SourceLock> {
+        let unlisted = |package: &str| Error::new(Kind::Resolve, package, "is not in the archive's index");
         let resolved = match source {
             Source::Debian { archive, package, .. } => {
-                let found =
-                    debian.ok_or_else(|| Error::new(Kind::Resolve, package, "is not in the archive's index"))?;
+                let Some(Entry::Source(found)) = entry else { return Err(unlisted(package)) };
                 self.resolve_debian(folder, archive, found)?
+            }
+            Source::BinaryPackage { archive, package, .. } => {
+                let Some(Entry::Binary(found)) = entry else { return Err(unlisted(package)) };
+                self.resolve_binary(folder, archive, found)?
             }
             Source::Git { url, rev, without_submodules } => self.resolve_git(folder, url, rev, without_submodules)?,
             Source::Tarball { urls, sha256, version } => self.resolve_tarball(folder, urls, sha256, version)?,
@@ -114,6 +138,7 @@ impl Workshop<'_> {
         let folder = &lock.folder;
         self.telling(folder, || match &lock.pin {
             Pin::Debian { archive, package, files } => self.make_debian(folder, archive, package, files, promised),
+            Pin::BinaryPackage { archive, package, file } => self.make_binary(folder, archive, package, file, promised),
             Pin::Tarball { urls, sha256 } => self.make_tarball(folder, urls, sha256, promised),
             Pin::Git { url, reference, commit, tree, submodules } => {
                 let pinned = git::Pinned { url, reference: reference.as_deref(), commit, tree, submodules };
@@ -122,6 +147,23 @@ impl Workshop<'_> {
             Pin::Path { path } => self.pack_path(folder, path),
         })
         .map(|made| made.digest)
+    }
+
+    /// Brings those of an archive's files that the store does not have; with all of them there, nobody asks where the
+    /// archive is.
+    fn bring(&self, archive: &str, files: &[&FileLock]) -> Result<()> {
+        let missing: Vec<&FileLock> = files.iter().copied().filter(|file| !self.store.contains(&file.sha256)).collect();
+        if missing.is_empty() {
+            return Ok(());
+        }
+        let bases = (self.bases)(archive, None)?;
+        let wanted = missing.iter().map(|file| Wanted {
+            name: file.path.rsplit('/').next().unwrap_or(&file.path).to_owned(),
+            urls: bases.iter().map(|base| format!("{base}/{}", file.path)).collect(),
+            sha256: file.sha256,
+            size: Some(file.size),
+        });
+        self.fetch.all(&wanted.collect::<Vec<_>>(), self.cancel)
     }
 
     /// Makes a tar and says so: large sources take a while.

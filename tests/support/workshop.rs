@@ -13,8 +13,8 @@ use snpforge::fetch::{Fetcher, Settings};
 use snpforge::lock::SourceLock;
 use snpforge::release::Source;
 use snpforge::report::{Collected, Event};
-use snpforge::source::Workshop;
 use snpforge::source::git::Program;
+use snpforge::source::{Entry, Workshop};
 use snpforge::store::Store;
 use std::io::Read;
 use std::path::Path;
@@ -73,8 +73,12 @@ impl Bench {
     }
 
     pub fn resolve(&self, source: &Source, debian: Option<&SourcePackage>) -> Result<SourceLock> {
+        self.resolve_entry(source, debian.cloned().map(Entry::Source).as_ref())
+    }
+
+    pub fn resolve_entry(&self, source: &Source, entry: Option<&Entry>) -> Result<SourceLock> {
         self.within(&environment(), false, &Cancel::new(), |workshop| {
-            workshop.resolve(Component::Ovmf, FOLDER, source, debian)
+            workshop.resolve(Component::Ovmf, FOLDER, source, entry)
         })
     }
 
@@ -197,6 +201,12 @@ pub fn gz(bytes: &[u8]) -> Vec<u8> {
 
 pub fn zst(bytes: &[u8]) -> Vec<u8> {
     zstd::encode_all(bytes, 3).unwrap()
+}
+
+pub fn bz2(bytes: &[u8]) -> Vec<u8> {
+    let mut packed = Vec::new();
+    bzip2::read::BzEncoder::new(bytes, bzip2::Compression::new(9)).read_to_end(&mut packed).unwrap();
+    packed
 }
 
 /// The lock of the tarball `name`.

@@ -59,7 +59,7 @@ fn same_folder(path: &Path, members: &Members) -> Result<()> {
         return Err(other(format!("`{extra}` is not part of it now")));
     }
     for (name, member) in members {
-        let differs = found.get(name).is_none() || same(&path.join(name), &member.sha256).is_err();
+        let differs = !found.contains(name) || same(&path.join(name), &member.sha256).is_err();
         if differs {
             return Err(other(format!("`{name}` is missing or differs")));
         }

@@ -35,8 +35,8 @@ pub fn files(plan: &Plan, borders: &Borders<'_>) -> Result<BTreeMap<String, Reci
         paths.insert(format!("Containerfile.{}", component.family()));
         folders.insert(format!("images/{}", component.family()));
         if let Some(kernel) = release.kernel(component) {
-            for fragment in &kernel.fragments {
-                paths.insert(inside("releases", fragment)?);
+            for (path, _) in kernel.own_fragments() {
+                paths.insert(inside("releases", path)?);
             }
             if let Some(Base::File { path, .. }) = &kernel.base {
                 paths.insert(inside("releases", path)?);

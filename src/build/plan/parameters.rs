@@ -106,7 +106,15 @@ impl Part<'_> {
                     .remedy("restore it: every kernel of this profile and role is configured with it"));
             }
         }
-        names.extend(kernel.fragments.iter().filter_map(|path| fragment(path)).map(str::to_owned));
+        for name in kernel.fragments.iter().filter_map(|path| fragment(path)) {
+            if !there(name) {
+                return Err(Error::new(Kind::Document, format!("fragment `{name}`"), "is not among the recipe's own")
+                    .remedy(
+                        "give a name of images/kernel/config, or a file NAME.config relative to the release file",
+                    ));
+            }
+            names.push(name.to_owned());
+        }
         Ok(names)
     }
 
@@ -114,7 +122,7 @@ impl Part<'_> {
         match (&kernel.base, self.profile) {
             (Some(Base::Target(target)), _) => target.clone(),
             (Some(Base::File { .. }), _) => "file".to_owned(),
-            (None, Profile::Lean) => "tinyconfig".to_owned(),
+            (None, Profile::Lean) => "alldefconfig".to_owned(),
             (None, Profile::Server) => "x86_64_defconfig".to_owned(),
         }
     }
