@@ -7,7 +7,7 @@ use super::spool::{Node, Spool};
 use super::{Made, Promised, Resolved, Workshop, settle};
 use crate::cancel::check;
 use crate::deb::{self, Body, Deb, Member};
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, Result};
 use crate::lock::{FileLock, PackageLock, Pin};
 use std::collections::BTreeMap;
 use std::fs::File;

@@ -46,7 +46,9 @@ fn origin(source: &SourceLock) -> (String, String) {
     match &source.pin {
         Pin::Git { url, commit, .. } => (url.clone(), commit.clone()),
         Pin::Tarball { urls, sha256 } => (urls.first().cloned().unwrap_or_default(), format!("sha256:{sha256}")),
-        Pin::Debian { archive, package, .. } => (format!("{archive}:{package}"), source.version.clone()),
+        Pin::Debian { archive, package, .. } | Pin::BinaryPackage { archive, package, .. } => {
+            (format!("{archive}:{package}"), source.version.clone())
+        }
         Pin::Path { path } => (path.clone(), "UNPINNED".to_owned()),
     }
 }
