@@ -39,7 +39,8 @@ pub fn image(name: &str, old: Option<&ImageLock>, freshness: Freshness, borders:
     let definition = borders.project.image(name)?;
     let kept = old.filter(|_| freshness == Freshness::Keep).map(|lock| lock.suite.as_slice());
     let keyring = borders.project.keyring("images", &definition.archive.keyring)?;
-    let (suite, indexes) = state(&definition.archive, IMAGE, &keyring, (Need::Packages, Keep::Packages), kept, borders)?;
+    let (suite, indexes) =
+        state(&definition.archive, IMAGE, &keyring, (Need::Packages, Keep::Packages), kept, borders)?;
     let packages = indexes.packages();
     let package = resolve::resolve(&packages, &definition.archive.architecture, &definition.root.packages)?;
     borders.report.say(format!("{} packages of {} chosen", package.len(), packages.len()));
