@@ -5,7 +5,7 @@
 #![allow(clippy::print_stdout, reason = "measurements are for people who run the test by hand")]
 
 use libtest_mimic::{Arguments, Trial};
-use snpforge::archive::{Need, Site, resolve};
+use snpforge::archive::{Keep, Need, Site, resolve};
 use snpforge::cancel::Cancel;
 use snpforge::date::Epoch;
 use snpforge::definition::{Archive, Family};
@@ -175,7 +175,7 @@ fn bookworm(bases: &[String]) {
     assert_eq!(site.replay(Need::Packages, &locks, &cancel).unwrap(), locks);
     step("replay from the store", start);
     let start = Instant::now();
-    let indexes = site.indexes(&locks).unwrap();
+    let indexes = site.indexes(&locks, Keep::Packages).unwrap();
     step("unpack indexes", start);
     let start = Instant::now();
     let packages = indexes.packages();

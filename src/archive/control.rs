@@ -1,6 +1,8 @@
 //! Paragraphs of `Field: value` lines (deb822): the form of Release files, package indexes and .dsc files.
 //! Borrows everything from the text, because an index is 50 MB and few of its fields are wanted. Knows no field's meaning.
 
+use std::io::{self, BufRead};
+
 /// The paragraphs of a text, in order. Empty lines and lines of white space part them; `#` starts a comment line.
 pub fn paragraphs(text: &str) -> Paragraphs<'_> {
     Paragraphs { rest: text }
@@ -37,6 +39,25 @@ impl<'a> Iterator for Paragraphs<'a> {
         }
         self.rest = end;
         Some(Paragraph { text: &start[..start.len() - end.len()] })
+    }
+}
+
+/// Reads the next paragraph of a stream into `paragraph`, whatever was in it: an index is 50 MB and need never be in
+/// memory as a whole. `false` at the end. Bytes that are no UTF-8 are the caller's to judge.
+///
+/// # Errors
+/// Whatever `input` fails with.
+pub fn read_paragraph(input: &mut dyn BufRead, paragraph: &mut Vec<u8>) -> io::Result<bool> {
+    paragraph.clear();
+    loop {
+        let start = paragraph.len();
+        let end = input.read_until(b'\n', paragraph)? == 0;
+        if paragraph[start..].iter().all(u8::is_ascii_whitespace) {
+            paragraph.truncate(start);
+            if end || start > 0 {
+                return Ok(start > 0);
+            }
+        }
     }
 }
 
@@ -102,6 +123,20 @@ fn is_blank(line: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_stream_gives_the_same_paragraphs() {
+        for text in ["", "\n \n", "A: 1\nB: 2\n", "\n \t\nA: 1\n B\n\n\r\nC: 2\n \n\nD: 3", "A: 1\n\n"] {
+            // A small buffer: lines come in pieces.
+            let mut input = io::BufReader::with_capacity(3, text.as_bytes());
+            let (mut streamed, mut buffer) = (Vec::new(), Vec::new());
+            while read_paragraph(&mut input, &mut buffer).unwrap() {
+                streamed.push(String::from_utf8(buffer.clone()).unwrap());
+            }
+            let whole: Vec<&str> = paragraphs(text).map(|paragraph| paragraph.text).collect();
+            assert_eq!(streamed, whole, "{text:?}");
+        }
+    }
 
     #[test]
     fn folded_fields_comments_and_several_blank_lines() {

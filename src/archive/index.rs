@@ -1,7 +1,8 @@
-//! Which indexes of a suite are read, and what is in them: Packages and Sources, unpacked and parsed.
+//! Which indexes of a suite are read, and what is in them: Packages and Sources. They are read as streams; what nobody
+//! will ask for is never kept.
 
-use super::control::{Paragraph, paragraphs};
-use super::package::Package;
+use super::control::{Paragraph, paragraphs, read_paragraph};
+use super::package::{List, Packages};
 use super::release_file::ReleaseFile;
 use super::source_package::SourcePackage;
 use crate::deb::version;
@@ -9,7 +10,9 @@ use crate::definition::Archive;
 use crate::error::{Error, Kind, Result};
 use crate::lock::{FileLock, PackageLock};
 use rayon::prelude::*;
-use std::io::Read;
+use std::fs::File;
+use std::io::{self, BufReader, Read};
+use std::path::PathBuf;
 
 /// What is wanted of an archive.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -81,11 +84,11 @@ fn listed(release: &ReleaseFile<'_>, stem: &str) -> Option<FileLock> {
     })
 }
 
-/// An index as it came: its name for errors, its path, its compressed bytes and the most it may unpack to.
+/// An index as it came: its name for errors, its path in the archive, its checked file and the most it may unpack to.
 pub(super) struct Raw {
     pub(super) name: String,
     pub(super) path: String,
-    pub(super) bytes: Vec<u8>,
+    pub(super) file: PathBuf,
     pub(super) limit: u64,
 }
 
@@ -95,53 +98,60 @@ pub(super) fn limit(release: &ReleaseFile<'_>, path: &str) -> u64 {
     release.files.get(stem).map_or(LIMIT, |(_, size)| *size)
 }
 
-/// The unpacked indexes of an archive, in the order of its suites and components.
+/// What is kept of the indexes, which list 100 000 packages.
+#[derive(Clone, Copy, Debug)]
+pub enum Keep<'a> {
+    /// All binary packages, no sources: what resolving needs.
+    Packages,
+    /// Binary and source packages of these names.
+    Named(&'a [&'a str]),
+}
+
+impl Keep<'_> {
+    /// Whether a package is kept; its name is the first field, so this look is cheap.
+    fn wants(self, paragraph: &Paragraph<'_>, is_source: bool) -> bool {
+        match self {
+            Keep::Packages => !is_source,
+            Keep::Named(names) => paragraph.get("Package").is_some_and(|name| names.contains(&name)),
+        }
+    }
+}
+
+/// What the indexes of an archive list, in the order of its suites and components.
 pub struct Indexes {
-    packages: Vec<String>,
+    packages: Vec<List>,
     sources: Vec<(String, String)>,
 }
 
+/// What is kept of one index.
+enum Kept {
+    Packages(List),
+    /// The paragraphs of the wanted source packages.
+    Sources(String),
+}
+
 impl Indexes {
-    /// Unpacks the indexes, several at once.
-    pub(super) fn unpack(raw: &[Raw]) -> Result<Self> {
-        let texts: Vec<String> = raw.par_iter().map(unpack).collect::<Result<_>>()?;
+    /// Reads the indexes, several at once.
+    pub(super) fn read(raw: &[Raw], keep: Keep<'_>) -> Result<Self> {
+        let kept: Vec<Kept> = raw.par_iter().map(|raw| read(raw, keep)).collect::<Result<_>>()?;
         let mut found = Indexes { packages: Vec::new(), sources: Vec::new() };
-        for (raw, text) in raw.iter().zip(texts) {
-            if raw.path.contains("/source/") {
-                found.sources.push((raw.name.clone(), text));
-            } else {
-                found.packages.push(text);
+        for (raw, kept) in raw.iter().zip(kept) {
+            match kept {
+                Kept::Packages(list) => found.packages.push(list),
+                Kept::Sources(text) => found.sources.push((raw.name.clone(), text)),
             }
         }
         Ok(found)
     }
 
     /// All binary packages, all versions; those of a suite that is named earlier in the definition come first.
-    pub fn packages(&self) -> Vec<Package<'_>> {
-        let parsed: Vec<Vec<Package>> = self
-            .packages
-            .par_iter()
-            .map(|text| paragraphs(text).filter_map(|paragraph| Package::parse(&paragraph)).collect())
-            .collect();
-        parsed.into_iter().flatten().collect()
-    }
-
-    /// All source packages, all versions; those of a suite that is named earlier in the definition come first.
-    /// Left out are the entries that an archive keeps only because a binary was built with them (`Extra-Source-Only`).
-    ///
-    /// # Errors
-    /// [`Kind::Document`] naming an entry that is not understood.
-    pub fn sources(&self) -> Result<Vec<SourcePackage>> {
-        let found = self.sources.iter().flat_map(|(name, text)| {
-            paragraphs(text)
-                .filter(|paragraph| paragraph.get("Extra-Source-Only") != Some("yes"))
-                .map(|paragraph| SourcePackage::parse_entry(name, &paragraph))
-        });
-        found.collect()
+    pub fn packages(&self) -> Packages<'_> {
+        Packages(&self.packages)
     }
 
     /// The source packages called `name`, the newest first, each version once (of equal ones the earlier suite's); with
-    /// `version` only that one.
+    /// `version` only that one. Left out are the entries that an archive keeps only because a binary was built with them
+    /// (`Extra-Source-Only`), and the names that were not asked for when the indexes were read.
     ///
     /// # Errors
     /// [`Kind::Resolve`] when there is none, naming the versions there are; [`Kind::Document`] when an entry is not
@@ -162,15 +172,14 @@ impl Indexes {
     /// # Errors
     /// As [`Indexes::source`].
     pub fn binary(&self, name: &str, version: Option<&str>, architecture: &str) -> Result<Vec<PackageLock>> {
-        let entries = self.packages.iter().flat_map(|text| called(text, name));
-        let packages = entries.filter_map(|entry| Package::parse(&entry));
-        let own = packages.filter(|package| [architecture, "all"].contains(&package.architecture));
+        let entries = self.packages().iter().filter(|package| package.name == name);
+        let own = entries.filter(|package| [architecture, "all"].contains(&package.architecture));
         let found = own.map(|package| package.lock()).collect::<Result<Vec<PackageLock>>>()?;
         newest_first(&format!("binary package {name}"), found, |package| &package.version, version)
     }
 }
 
-/// The paragraphs about `name`. It stands in their first field, so this scan of a whole index stays cheap.
+/// The paragraphs about `name`.
 fn called<'t>(text: &'t str, name: &str) -> impl Iterator<Item = Paragraph<'t>> {
     paragraphs(text).filter(move |paragraph| paragraph.get("Package") == Some(name))
 }
@@ -201,24 +210,49 @@ fn missing(object: &str, version: Option<&str>, versions: &[String]) -> Error {
     }
 }
 
-/// The text of an index. Debian's indexes are UTF-8; in one that is not, the odd bytes are replaced, always alike.
-fn unpack(raw: &Raw) -> Result<String> {
-    let failed = |cause: String| {
-        Error::new(Kind::Trust, &raw.name, format!("cannot be unpacked: {cause}"))
+/// Reads an index. Debian's are UTF-8; in one that is not, the odd bytes are replaced, always alike.
+fn read(raw: &Raw, keep: Keep<'_>) -> Result<Kept> {
+    let failed = |error: io::Error| {
+        if error.raw_os_error().is_some() {
+            return Error::io(&raw.file, "read", error);
+        }
+        Error::new(Kind::Trust, &raw.name, format!("cannot be unpacked: {error}"))
             .remedy("the archive itself is damaged; choose another mirror or wait until it is mended")
     };
+    let mut input = unpacked(raw).map_err(failed)?;
+    let mut paragraph = Vec::new();
+    let mut kept = match raw.path.contains("/source/") {
+        true => Kept::Sources(String::new()),
+        false => Kept::Packages(List::default()),
+    };
+    while read_paragraph(&mut input, &mut paragraph).map_err(failed)? {
+        let text = String::from_utf8_lossy(&paragraph);
+        let Some(fields) = paragraphs(&text).next() else { continue };
+        match &mut kept {
+            Kept::Packages(list) if keep.wants(&fields, false) => list.push(&fields),
+            Kept::Sources(wanted) if keep.wants(&fields, true) => {
+                wanted.push_str(&text);
+                wanted.push_str("\n\n");
+            }
+            Kept::Packages(_) | Kept::Sources(_) => {}
+        }
+    }
+    if input.limit() == 0 {
+        let promised = format!("it holds more than the {} bytes that InRelease promises", raw.limit);
+        return Err(failed(io::Error::new(io::ErrorKind::FileTooLarge, promised)));
+    }
+    Ok(kept)
+}
+
+/// The unpacked bytes of an index, cut one byte after its limit.
+fn unpacked(raw: &Raw) -> io::Result<io::Take<BufReader<Box<dyn Read>>>> {
+    let packed = BufReader::with_capacity(64 * 1024, File::open(&raw.file)?);
     let reader: Box<dyn Read> = if raw.path.ends_with(".xz") {
         // 256 MiB is four times what the strongest preset of xz needs to unpack.
-        let stream = liblzma::stream::Stream::new_stream_decoder(256 << 20, liblzma::stream::CONCATENATED);
-        let stream = stream.map_err(|error| failed(error.to_string()))?;
-        Box::new(liblzma::bufread::XzDecoder::new_stream(raw.bytes.as_slice(), stream))
+        let stream = liblzma::stream::Stream::new_stream_decoder(256 << 20, liblzma::stream::CONCATENATED)?;
+        Box::new(liblzma::bufread::XzDecoder::new_stream(packed, stream))
     } else {
-        Box::new(flate2::bufread::MultiGzDecoder::new(raw.bytes.as_slice()))
+        Box::new(flate2::bufread::MultiGzDecoder::new(packed))
     };
-    let mut bytes = Vec::with_capacity(usize::try_from(raw.limit.min(LIMIT / 8)).unwrap_or_default() + 1);
-    reader.take(raw.limit + 1).read_to_end(&mut bytes).map_err(|error| failed(error.to_string()))?;
-    if bytes.len() as u64 > raw.limit {
-        return Err(failed(format!("it holds more than the {} bytes that InRelease promises", raw.limit)));
-    }
-    Ok(String::from_utf8(bytes).unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned()))
+    Ok(BufReader::with_capacity(64 * 1024, reader).take(raw.limit + 1))
 }

@@ -13,8 +13,8 @@ pub mod resolve;
 pub mod signature;
 mod source_package;
 
-pub use index::{Indexes, Need};
-pub use package::{Package, Priority};
+pub use index::{Indexes, Keep, Need};
+pub use package::{Package, Packages, Priority};
 pub use source_package::{Dsc, SourcePackage};
 
 use crate::cancel::{self, Cancel};
@@ -119,12 +119,12 @@ impl Site<'_> {
         Ok(replayed)
     }
 
-    /// The indexes of a state that [`Site::refresh`] or [`Site::replay`] brought into the store, unpacked.
+    /// What the indexes of a state list that [`Site::refresh`] or [`Site::replay`] brought into the store.
     ///
     /// # Errors
     /// [`Kind::Lock`] when the locks do not fit the definition, [`Kind::Io`] or [`Kind::Trust`] when the store lacks an
     /// index or holds a damaged one.
-    pub fn indexes(&self, locks: &[SuiteLock]) -> Result<Indexes> {
+    pub fn indexes(&self, locks: &[SuiteLock], keep: Keep<'_>) -> Result<Indexes> {
         let mut raw = Vec::new();
         for lock in self.own(locks)? {
             let name = self.inrelease(&lock.suite);
@@ -137,12 +137,12 @@ impl Site<'_> {
                 raw.push(Raw {
                     name: format!("{}/{}", lock.suite, file.path),
                     limit: index::limit(&release, &file.path),
-                    bytes: self.store.read(&file.sha256)?,
+                    file: self.store.verified(&file.sha256)?,
                     path: file.path.clone(),
                 });
             }
         }
-        Indexes::unpack(&raw)
+        Indexes::read(&raw, keep)
     }
 
     fn keyring(&self) -> Result<Keyring> {

@@ -1,4 +1,5 @@
-//! Binary packages as an index lists them. Borrows from the index's text; relations stay text until somebody asks.
+//! Binary packages as an index lists them: of 60 000 paragraphs only the fields that resolving needs are kept, one after
+//! the other in one text. Relations stay text until somebody asks.
 
 use super::control::Paragraph;
 use crate::digest::Digest;
@@ -67,31 +68,136 @@ pub struct Package<'a> {
     pub sha256: &'a str,
 }
 
-impl<'a> Package<'a> {
-    /// Reads a paragraph; `None` when it lacks a name or a version and so is no package.
-    pub fn parse(paragraph: &Paragraph<'a>) -> Option<Self> {
-        let mut package = Package::default();
+/// The fields that are kept as text, in the order of [`List`]'s text.
+const FIELDS: [&str; 11] = [
+    "Package",
+    "Version",
+    "Architecture",
+    "Pre-Depends",
+    "Depends",
+    "Provides",
+    "Conflicts",
+    "Breaks",
+    "Filename",
+    "Size",
+    "SHA256",
+];
+
+/// The packages of one index.
+#[derive(Debug, Default)]
+pub struct List {
+    text: String,
+    entries: Vec<Entry>,
+}
+
+/// One package of a [`List`]: its fields lie in the text from `at` on, one after the other.
+#[derive(Debug)]
+struct Entry {
+    at: usize,
+    lengths: [u32; FIELDS.len()],
+    essential: bool,
+    priority: Priority,
+}
+
+impl List {
+    /// Takes a paragraph in. One that lacks a name or a version is no package and is passed over.
+    pub fn push(&mut self, paragraph: &Paragraph<'_>) {
+        let mut values = [""; FIELDS.len()];
+        let mut entry =
+            Entry { at: self.text.len(), lengths: [0; FIELDS.len()], essential: false, priority: Priority::default() };
         for (field, value) in paragraph.fields() {
             match field {
-                "Package" => package.name = value,
-                "Version" => package.version = value,
-                "Architecture" => package.architecture = value,
-                "Essential" => package.essential = value == "yes",
-                "Priority" => package.priority = Priority::parse(value),
-                "Pre-Depends" => package.pre_depends = value,
-                "Depends" => package.depends = value,
-                "Provides" => package.provides = value,
-                "Conflicts" => package.conflicts = value,
-                "Breaks" => package.breaks = value,
-                "Filename" => package.path = value,
-                "Size" => package.size = value,
-                "SHA256" => package.sha256 = value,
-                _ => {}
+                "Essential" => entry.essential = value == "yes",
+                "Priority" => entry.priority = Priority::parse(value),
+                // A field of 4 GB is none: no index is that large.
+                field => {
+                    let at = FIELDS.iter().position(|known| *known == field);
+                    if let Some((at, length)) = at.zip(u32::try_from(value.len()).ok()) {
+                        (values[at], entry.lengths[at]) = (value, length);
+                    }
+                }
             }
         }
-        (!package.name.is_empty() && !package.version.is_empty()).then_some(package)
+        if values[0].is_empty() || values[1].is_empty() {
+            return;
+        }
+        values.iter().for_each(|value| self.text.push_str(value));
+        self.entries.push(entry);
     }
 
+    /// The number of packages.
+    pub fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
+    /// The package at a place.
+    fn get(&self, at: usize) -> Option<Package<'_>> {
+        let entry = self.entries.get(at)?;
+        let mut rest = &self.text[entry.at..];
+        let fields = entry.lengths.map(|length| {
+            let (field, after) = rest.split_at(length as usize);
+            rest = after;
+            field
+        });
+        let [name, version, architecture, pre_depends, depends, provides, conflicts, breaks, path, size, sha256] =
+            fields;
+        Some(Package {
+            name,
+            version,
+            architecture,
+            essential: entry.essential,
+            priority: entry.priority,
+            pre_depends,
+            depends,
+            provides,
+            conflicts,
+            breaks,
+            path,
+            size,
+            sha256,
+        })
+    }
+}
+
+/// The packages of several indexes in a fixed order.
+#[derive(Clone, Copy, Debug)]
+pub struct Packages<'a>(pub(super) &'a [List]);
+
+impl<'a> Packages<'a> {
+    /// The number of packages.
+    pub fn len(&self) -> usize {
+        self.0.iter().map(List::len).sum()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.0.iter().all(List::is_empty)
+    }
+
+    /// The package at a place of the whole.
+    pub fn get(&self, at: usize) -> Option<Package<'a>> {
+        let mut at = at;
+        for list in self.0 {
+            match at.checked_sub(list.len()) {
+                Some(rest) => at = rest,
+                None => return list.get(at),
+            }
+        }
+        None
+    }
+
+    /// All packages in order.
+    pub fn iter(&self) -> impl Iterator<Item = Package<'a>> + use<'a> {
+        self.0.iter().flat_map(|list| (0..list.len()).filter_map(|at| list.get(at)))
+    }
+}
+
+impl Package<'_> {
     /// The package as a lock names it.
     ///
     /// # Errors
@@ -132,15 +238,32 @@ mod tests {
         Depends: libc6 (>= 2.34),\n libgmp10\nProvides: awk\nFilename: pool/main/g/gawk/gawk_5.2.1-2_amd64.deb\n\
         Size: 3\nSHA256: ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad\n";
 
+    fn list(text: &str) -> List {
+        let mut list = List::default();
+        paragraphs(text).for_each(|paragraph| list.push(&paragraph));
+        list
+    }
+
     #[test]
     fn a_paragraph_becomes_a_locked_package() {
-        let paragraph = paragraphs(TEXT).next().unwrap();
-        let package = Package::parse(&paragraph).unwrap();
+        let list = list(TEXT);
+        let package = list.get(0).unwrap();
         assert!(!package.essential && package.priority == Priority::Optional);
         assert_eq!(package.depends, "libc6 (>= 2.34),\n libgmp10");
         let lock = package.lock().unwrap();
         assert_eq!((lock.size, lock.sha256), (3, Digest::of(b"abc")));
-        assert!(Package::parse(&paragraphs("Package: x\nSize: 1\n").next().unwrap()).is_none());
+    }
+
+    #[test]
+    fn lists_are_one_after_the_other_and_hold_packages_only() {
+        let other = "Package: x\nSize: 1\n\nPackage: y\nVersion: 2\nVersion: 3\nPriority: extra\nEssential: yes\n";
+        let lists = [list(TEXT), list(""), list(other)];
+        let packages = Packages(&lists);
+        assert_eq!((packages.len(), packages.is_empty()), (2, false));
+        let last = packages.get(1).unwrap();
+        assert_eq!((last.name, last.version, last.architecture, last.priority), ("y", "3", "", Priority::Extra));
+        assert!(last.essential && packages.get(2).is_none());
+        assert!(packages.iter().map(|package| package.name).eq(["gawk", "y"]));
     }
 
     #[test]
@@ -154,7 +277,7 @@ mod tests {
             ("Filename: ", "Filenam: ", "path ``"),
         ] {
             let text = TEXT.replace(old, new);
-            let error = Package::parse(&paragraphs(&text).next().unwrap()).unwrap().lock().unwrap_err();
+            let error = list(&text).get(0).unwrap().lock().unwrap_err();
             assert_eq!(error.kind(), Kind::Document);
             assert!(error.object() == "package gawk 1:5.2.1-2" && error.cause().contains(cause), "{error}");
         }

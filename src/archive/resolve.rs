@@ -13,20 +13,20 @@
 //! On bookworm this gives exactly apt's set for builder images (tests/archive_real.rs) and for five of six random
 //! wishes; else mostly a smaller set: apt goes depth first and may take an alternative before a later package meets it.
 
-use super::package::Package;
+use super::package::{Package, Packages, Priority};
 use super::relation::{self, Relation};
 use crate::deb::version;
 use crate::error::{Error, Kind, Result};
 use crate::lock::PackageLock;
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 
 /// The closure of `wished` (names, or relations such as `gcc (>= 12)`), by name.
 ///
 /// # Errors
 /// [`Kind::Resolve`] when a package is missing (naming the chain that wants it) or two chosen ones cannot be together;
 /// [`Kind::Document`] when a wish or a field of a chosen package cannot be understood.
-pub fn resolve(packages: &[Package<'_>], architecture: &str, wished: &[String]) -> Result<Vec<PackageLock>> {
-    let universe = Universe::new(packages, architecture);
+pub fn resolve(packages: &Packages<'_>, architecture: &str, wished: &[String]) -> Result<Vec<PackageLock>> {
+    let universe = Universe::new(*packages, architecture);
     let mut choice = Choice::new(&universe);
     for seed in choice.seed(wished)? {
         choice.close(seed)?;
@@ -38,44 +38,60 @@ pub fn resolve(packages: &[Package<'_>], architecture: &str, wished: &[String]) 
     Ok(locks)
 }
 
-/// A provider of a name: a candidate, and the version it provides.
-type Provider<'a> = (usize, Option<&'a str>);
+/// A candidate that provides a name, and the version it provides. The order is that in which providers are taken.
+struct Provider<'a> {
+    name: &'a str,
+    priority: Priority,
+    package: &'a str,
+    at: usize,
+    version: Option<&'a str>,
+}
 
-/// What can be chosen. The maps are only asked by name, so no result depends on their order.
+/// What can be chosen. The map is only asked by name, so no result depends on its order.
 struct Universe<'a> {
     architecture: &'a str,
-    candidates: Vec<&'a Package<'a>>,
+    packages: Packages<'a>,
+    /// Places in `packages`.
+    candidates: Vec<usize>,
     by_name: HashMap<&'a str, usize>,
-    providers: HashMap<&'a str, Vec<Provider<'a>>>,
+    /// By the provided name, the best first.
+    providers: Vec<Provider<'a>>,
 }
 
 impl<'a> Universe<'a> {
-    fn new(packages: &'a [Package<'a>], architecture: &'a str) -> Self {
-        let mut candidates: Vec<&Package> = Vec::with_capacity(packages.len());
-        let mut by_name: HashMap<&str, usize> = HashMap::with_capacity(packages.len());
-        for package in packages.iter().filter(|package| [architecture, "all"].contains(&package.architecture)) {
-            let at = *by_name.entry(package.name).or_insert(candidates.len());
-            match candidates.get_mut(at) {
-                None => candidates.push(package),
-                Some(held) if version::compare(package.version, held.version).is_gt() => *held = package,
-                Some(_) => {}
+    fn new(packages: Packages<'a>, architecture: &'a str) -> Self {
+        let mut universe =
+            Universe { architecture, packages, candidates: Vec::new(), by_name: HashMap::new(), providers: Vec::new() };
+        for (place, package) in packages.iter().enumerate() {
+            if ![architecture, "all"].contains(&package.architecture) {
+                continue;
+            }
+            let at = *universe.by_name.entry(package.name).or_insert(universe.candidates.len());
+            if at == universe.candidates.len() {
+                universe.candidates.push(place);
+            } else if version::compare(package.version, universe.package(at).version).is_gt() {
+                universe.candidates[at] = place;
             }
         }
-        let mut universe = Universe { architecture, candidates, by_name, providers: HashMap::new() };
-        for (at, package) in universe.candidates.iter().enumerate() {
+        for at in 0..universe.candidates.len() {
+            let package = universe.package(at);
             // A package whose Provides cannot be understood provides nothing; it can still be chosen by name.
-            for relation in relation::groups(package.provides).flatten().flatten() {
-                let provided = relation.version.map(|(_, version)| version);
-                universe.providers.entry(relation.name).or_default().push((at, provided));
-            }
-        }
-        for providers in universe.providers.values_mut() {
-            providers.sort_by_key(|(at, _)| {
-                let package = universe.candidates[*at];
-                (package.priority, package.name)
+            let provided = relation::groups(package.provides).flatten().flatten().map(|relation| Provider {
+                name: relation.name,
+                priority: package.priority,
+                package: package.name,
+                at,
+                version: relation.version.map(|(_, version)| version),
             });
+            universe.providers.extend(provided);
         }
+        // Stable: what a package provides twice stays as it wrote it.
+        universe.providers.sort_by(|a, b| (a.name, a.priority, a.package).cmp(&(b.name, b.priority, b.package)));
         universe
+    }
+
+    fn package(&self, at: usize) -> Package<'a> {
+        self.packages.get(self.candidates[at]).unwrap_or_default()
     }
 
     /// The candidates that meet a relation, best first: the package of that name, then its providers.
@@ -83,13 +99,14 @@ impl<'a> Universe<'a> {
         let relation = *relation;
         let own = relation.qualifier.is_none_or(|word| ["any", "native", self.architecture].contains(&word));
         let real = self.by_name.get(relation.name).copied();
-        let real = real.filter(move |at| relation.accepts(self.candidates[*at].version));
-        let provided = self.providers.get(relation.name).map_or(&[][..], Vec::as_slice).iter();
-        let provided = provided.filter(move |(_, version)| match version {
+        let real = real.filter(move |at| relation.accepts(self.package(*at).version));
+        let first = self.providers.partition_point(|provider| provider.name < relation.name);
+        let provided = self.providers[first..].iter().take_while(move |provider| provider.name == relation.name);
+        let provided = provided.filter(move |provider| match provider.version {
             Some(version) => relation.accepts(version),
             None => relation.version.is_none(),
         });
-        real.into_iter().chain(provided.map(|(at, _)| *at)).filter(move |_| own)
+        real.into_iter().chain(provided.map(|provider| provider.at)).filter(move |_| own)
     }
 }
 
@@ -107,7 +124,8 @@ type Group<'a> = (usize, Vec<Relation<'a>>);
 /// A growing set of packages.
 struct Choice<'u> {
     universe: &'u Universe<'u>,
-    reasons: Vec<Option<Reason<'u>>>,
+    /// Of the chosen candidates.
+    reasons: BTreeMap<usize, Reason<'u>>,
     /// Groups that one package alone can meet, or none.
     plain: VecDeque<Group<'u>>,
     /// Groups that several packages can meet: one that is chosen meanwhile may do.
@@ -116,8 +134,7 @@ struct Choice<'u> {
 
 impl<'u> Choice<'u> {
     fn new(universe: &'u Universe<'u>) -> Self {
-        let reasons = vec![None; universe.candidates.len()];
-        Choice { universe, reasons, plain: VecDeque::new(), open: VecDeque::new() }
+        Choice { universe, reasons: BTreeMap::new(), plain: VecDeque::new(), open: VecDeque::new() }
     }
 
     /// Takes the seeds. The essential packages are closed before the wished ones' relations count, so that every image
@@ -125,10 +142,11 @@ impl<'u> Choice<'u> {
     /// Marks the essential and the wished packages, before any relation counts, and gives them in the order in which
     /// they are to be closed.
     fn seed(&mut self, wished: &[String]) -> Result<Vec<usize>> {
-        let mut seeds: Vec<usize> = (0..self.reasons.len()).filter(|at| self.package(*at).essential).collect();
+        let mut seeds: Vec<usize> =
+            (0..self.universe.candidates.len()).filter(|at| self.package(*at).essential).collect();
         seeds.sort_by_key(|at| self.package(*at).name);
         for at in &seeds {
-            self.reasons[*at] = Some(Reason::Essential);
+            self.reasons.insert(*at, Reason::Essential);
         }
         let mut wishes: Vec<Relation> = wished.iter().map(|wish| Relation::parse(wish)).collect::<Result<_>>()?;
         // Real packages come first, so that one of them may be the wished provider of a virtual one.
@@ -137,7 +155,7 @@ impl<'u> Choice<'u> {
             let met: Vec<usize> = self.universe.meeting(&wish).collect();
             let first = met.first().ok_or_else(|| self.missing(&[wish], None))?;
             if !met.iter().any(|at| self.is_chosen(*at)) {
-                self.reasons[*first] = Some(Reason::Wished);
+                self.reasons.insert(*first, Reason::Wished);
                 seeds.push(*first);
             }
         }
@@ -153,7 +171,7 @@ impl<'u> Choice<'u> {
             }
             let first = group.iter().find_map(|relation| Some((self.universe.meeting(relation).next()?, *relation)));
             let (at, relation) = first.ok_or_else(|| self.missing(&group, Some(by)))?;
-            self.reasons[at] = Some(Reason::Needed { by, relation });
+            self.reasons.insert(at, Reason::Needed { by, relation });
             self.queue(at)?;
         }
         Ok(())
@@ -164,7 +182,7 @@ impl<'u> Choice<'u> {
         let package = self.package(at);
         for field in [package.pre_depends, package.depends] {
             for group in relation::groups(field) {
-                let group = group.map_err(|error| in_package(package, error))?;
+                let group = group.map_err(|error| in_package(&package, error))?;
                 let mut met = group.iter().flat_map(|relation| self.universe.meeting(relation));
                 let first = met.next();
                 let has_choice = met.any(|other| Some(other) != first);
@@ -175,7 +193,7 @@ impl<'u> Choice<'u> {
     }
 
     fn is_chosen(&self, at: usize) -> bool {
-        self.reasons[at].is_some()
+        self.reasons.contains_key(&at)
     }
 
     /// Refuses a set in which one package conflicts with or breaks another.
@@ -183,11 +201,11 @@ impl<'u> Choice<'u> {
         for package in self.chosen() {
             for (field, word) in [(package.conflicts, "conflicts with"), (package.breaks, "breaks")] {
                 for group in relation::groups(field) {
-                    for relation in group.map_err(|error| in_package(package, error))? {
+                    for relation in group.map_err(|error| in_package(&package, error))? {
                         let mut met = self.universe.meeting(&relation).filter(|at| self.is_chosen(*at));
                         // A package may conflict with a virtual one that it provides itself: then it wants to be alone.
                         if let Some(at) = met.find(|at| self.package(*at).name != package.name) {
-                            return Err(conflict(package, word, &relation, self.package(at)));
+                            return Err(conflict(&package, word, &relation, &self.package(at)));
                         }
                     }
                 }
@@ -196,12 +214,12 @@ impl<'u> Choice<'u> {
         Ok(())
     }
 
-    fn package(&self, at: usize) -> &'u Package<'u> {
-        self.universe.candidates[at]
+    fn package(&self, at: usize) -> Package<'u> {
+        self.universe.package(at)
     }
 
-    fn chosen(&self) -> Vec<&'u Package<'u>> {
-        (0..self.reasons.len()).filter(|at| self.is_chosen(*at)).map(|at| self.package(at)).collect()
+    fn chosen(&self) -> Vec<Package<'u>> {
+        self.reasons.keys().map(|at| self.package(*at)).collect()
     }
 
     /// How a package came to be chosen, from its seed on: `gcc -> gcc-12 (>= 12.2.0-1~) -> ...`.
@@ -210,7 +228,7 @@ impl<'u> Choice<'u> {
         // A package's reason names one that was chosen before it, so this ends at a seed.
         loop {
             let name = self.package(at).name;
-            match &self.reasons[at] {
+            match self.reasons.get(&at) {
                 Some(Reason::Needed { by, relation }) => {
                     let provided = relation.name != name;
                     steps.push(if provided { format!("{relation} by {name}") } else { relation.to_string() });

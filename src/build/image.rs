@@ -112,8 +112,9 @@ pub fn make_layer(
         home: contract::BUILD,
     };
     let recipe = layer::Recipe { root: &definition.root, epoch, contract };
-    let mut blob = borders.store.writer()?;
-    layer::build(&inputs, &recipe, rayon::current_num_threads(), &mut blob, borders.report, borders.cancel)?;
+    let (mut blob, scratch) = (borders.store.writer()?, borders.store.unnamed()?);
+    let workers = rayon::current_num_threads();
+    layer::build(&inputs, &recipe, workers, &scratch, &mut blob, borders.report, borders.cancel)?;
     blob.commit(None)
 }
 

@@ -7,7 +7,7 @@ mod newest;
 pub use kind::Lock;
 
 use super::{Borders, image};
-use crate::archive::{Indexes, Need, Site, resolve};
+use crate::archive::{Indexes, Keep, Need, Site, resolve};
 use crate::date::Epoch;
 use crate::definition::Archive;
 use crate::document;
@@ -39,10 +39,13 @@ pub fn image(name: &str, old: Option<&ImageLock>, freshness: Freshness, borders:
     let definition = borders.project.image(name)?;
     let kept = old.filter(|_| freshness == Freshness::Keep).map(|lock| lock.suite.as_slice());
     let keyring = borders.project.keyring("images", &definition.archive.keyring)?;
-    let (suite, indexes) = state(&definition.archive, IMAGE, &keyring, Need::Packages, kept, borders)?;
+    let (suite, indexes) =
+        state(&definition.archive, IMAGE, &keyring, (Need::Packages, Keep::Packages), kept, borders)?;
     let packages = indexes.packages();
     let package = resolve::resolve(&packages, &definition.archive.architecture, &definition.root.packages)?;
     borders.report.say(format!("{} packages of {} chosen", package.len(), packages.len()));
+    // The index is large, and making the layer wants memory too.
+    drop(indexes);
     let epoch = suite.iter().map(|suite| suite.date).max().unwrap_or(Epoch(0));
     download(&definition.archive, &package, borders)?;
     let (diff_id, _) = image::make_layer(&definition, epoch, &package, borders)?;
@@ -80,7 +83,8 @@ pub fn release(
         let keyring = borders.project.keyring("releases", &archive.keyring)?;
         let old_state =
             kept.map(|lock| lock.suite.as_slice()).filter(|suites| suites.iter().any(|s| s.archive == archive_name));
-        let (read, index) = state(archive, archive_name, &keyring, need, old_state, borders)?;
+        let names = wanted(&release, archive_name);
+        let (read, index) = state(archive, archive_name, &keyring, (need, Keep::Named(&names)), old_state, borders)?;
         suite.extend(read);
         indexes.insert(archive_name, index);
     }
@@ -99,6 +103,17 @@ pub fn release(
         lock.date = old.date;
     }
     Ok(lock)
+}
+
+/// The packages that a release wants of an archive.
+fn wanted<'r>(release: &'r Release, wanted: &str) -> Vec<&'r str> {
+    let name = |source: &'r Source| match source {
+        Source::Debian { archive, package, .. } | Source::BinaryPackage { archive, package, .. } => {
+            (archive == wanted).then_some(package.as_str())
+        }
+        Source::Git { .. } | Source::Tarball { .. } | Source::Path(_) => None,
+    };
+    release.sources().into_iter().filter_map(|(.., source)| name(source)).collect()
 }
 
 /// The archives that a release's sources come from, each with the indexes that they are found in.
@@ -135,7 +150,7 @@ fn state(
     archive: &Archive,
     name: &str,
     keyring: &[u8],
-    need: Need,
+    (need, keep): (Need, Keep<'_>),
     kept: Option<&[SuiteLock]>,
     borders: &Borders<'_>,
 ) -> Result<(Vec<SuiteLock>, Indexes)> {
@@ -157,6 +172,6 @@ fn state(
         Some(locks) => locks,
         None => site.refresh(need, borders.now, borders.cancel)?,
     };
-    let indexes = site.indexes(&locks)?;
+    let indexes = site.indexes(&locks, keep)?;
     Ok((locks, indexes))
 }

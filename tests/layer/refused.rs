@@ -161,8 +161,16 @@ fn failures_of_this_machine_are_no_fault_of_the_package() {
     cancel.cancel();
     let contract = Contract { folders: &[], owned: &[], id: 1000, user: "builder", home: "/" };
     let recipe = Recipe { root: &root(), epoch: EPOCH, contract };
-    let stopped =
-        layer::build(&packages(&sample()), &recipe, 2, &mut io::sink(), &Collected::default(), &cancel).unwrap_err();
+    let stopped = layer::build(
+        &packages(&sample()),
+        &recipe,
+        2,
+        &tempfile::tempfile().unwrap(),
+        &mut io::sink(),
+        &Collected::default(),
+        &cancel,
+    )
+    .unwrap_err();
     assert_eq!(stopped.kind(), Kind::Interrupted);
 }
 
@@ -183,6 +191,15 @@ fn a_full_disk_ends_the_build() {
     // More than may wait in memory, so that reading threads are waiting when the writer fails.
     let large = |name: &str| Deb::new(name, "1", Packing::Gz).file(&format!("./opt/{name}"), 0o644, &vec![0; 40 << 20]);
     let list = packages(&[large("a"), large("b"), large("c")]);
-    let error = layer::build(&list, &recipe, 2, &mut Full(1 << 20), &Collected::default(), &Cancel::new()).unwrap_err();
+    let error = layer::build(
+        &list,
+        &recipe,
+        2,
+        &tempfile::tempfile().unwrap(),
+        &mut Full(1 << 20),
+        &Collected::default(),
+        &Cancel::new(),
+    )
+    .unwrap_err();
     assert!(error.kind() == Kind::Io && error.remedy_text().is_some(), "{error}");
 }

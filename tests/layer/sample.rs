@@ -128,7 +128,15 @@ pub fn build(packages: &[Package], root: &Root, workers: usize) -> Result<(Vec<u
     };
     let mut tar = Vec::new();
     let recipe = Recipe { root, epoch: EPOCH, contract };
-    let layer = layer::build(packages, &recipe, workers, &mut tar, &Collected::default(), &Cancel::new())?;
+    let layer = layer::build(
+        packages,
+        &recipe,
+        workers,
+        &tempfile::tempfile().unwrap(),
+        &mut tar,
+        &Collected::default(),
+        &Cancel::new(),
+    )?;
     Ok((tar, layer))
 }
 

@@ -50,6 +50,14 @@ pub(super) struct Unpacked {
 }
 
 impl Event {
+    /// The bytes of a file that it carries.
+    pub(super) fn content(&mut self) -> Option<&mut Vec<u8>> {
+        match self {
+            Event::File { first: content, .. } | Event::Chunk(content) => Some(content),
+            _ => None,
+        }
+    }
+
     /// About the memory it holds.
     pub(super) fn bytes(&self) -> usize {
         let content = match self {

@@ -38,7 +38,12 @@ use assemble::{Assembler, Owner};
 use decode::Event;
 use flow::{Flow, Sender};
 use rules::Rules;
+use std::fs::File;
 use std::io::{self, Read, Write};
+
+/// Threads that read packages. Each holds an xz dictionary of 8 MiB; with more of them the one that writes the layer
+/// would set the pace.
+pub const WORKERS: usize = 3;
 
 /// Opens a package's bytes from their start. Called more than once, from several threads.
 pub type Open = Box<dyn Fn() -> io::Result<Box<dyn Read + Send>> + Send + Sync>;
@@ -99,8 +104,8 @@ pub struct Layer {
     pub entries: usize,
 }
 
-/// Writes the layer of `packages`, given in any order, to `out`. Reads with `workers` threads; peak memory is about
-/// 40 MiB and 10 MiB for each of them.
+/// Writes the layer of `packages`, given in any order, to `out`. Reads with `workers` threads, but not more than
+/// [`WORKERS`]; `scratch` is overwritten with what they read ahead of the writer.
 ///
 /// # Errors
 /// [`Kind::Trust`] for a damaged or hostile package, [`Kind::Resolve`] for packages that cannot be together,
@@ -110,20 +115,22 @@ pub fn build(
     packages: &[Package],
     recipe: &Recipe<'_>,
     workers: usize,
+    scratch: &File,
     out: &mut dyn Write,
     report: &dyn Report,
     cancel: &Cancel,
 ) -> Result<Layer> {
     const TASK: &str = "image layer";
     report.begin(TASK, Some(packages.len() as u64), Unit::Steps);
+    let workers = workers.clamp(1, WORKERS);
     let (packages, claims) = order::sorted(packages, workers)?;
     let rules = Rules::of(recipe.root);
-    let flow = Flow::new(packages.len());
+    let flow = Flow::new(packages.len(), scratch);
     // Small writes gather before they are hashed and stored.
     let out = io::BufWriter::with_capacity(256 * 1024, out);
     let mut assembler = Assembler::new(out, &claims, recipe.epoch.0);
     let layer = std::thread::scope(|scope| {
-        for _ in 0..workers.max(1) {
+        for _ in 0..workers {
             scope.spawn(|| {
                 while let Some(at) = flow.take() {
                     decode::unpack(packages[at], &rules, &mut Sender::new(&flow, at));
@@ -149,7 +156,7 @@ fn write<W: Write>(
     assembler: &mut Assembler<'_, W>,
     recipe: &Recipe<'_>,
     rules: &Rules<'_>,
-    flow: &Flow,
+    flow: &Flow<'_>,
     packages: usize,
     progress: &dyn Fn(u64) -> Result<()>,
 ) -> Result<()> {
@@ -213,7 +220,7 @@ fn top_link<W: Write>(assembler: &mut Assembler<'_, W>, name: &str) -> Result<()
 }
 
 /// Writes the entries of one package.
-fn package<W: Write>(assembler: &mut Assembler<'_, W>, flow: &Flow, at: usize) -> Result<decode::Unpacked> {
+fn package<W: Write>(assembler: &mut Assembler<'_, W>, flow: &Flow<'_>, at: usize) -> Result<decode::Unpacked> {
     let owner = Owner::Package(at);
     loop {
         match flow.receive(at) {
@@ -233,7 +240,7 @@ fn package<W: Write>(assembler: &mut Assembler<'_, W>, flow: &Flow, at: usize) -
 
 /// The content of a file, from its chunks.
 struct Content<'a> {
-    flow: &'a Flow,
+    flow: &'a Flow<'a>,
     package: usize,
     chunk: Vec<u8>,
     read: usize,

@@ -1,0 +1,68 @@
+#!/bin/bash
+# The most memory that snpforge itself holds (maximum resident set size) in each command of a whole run. Status 1 when one
+# of them needs more than LIMIT KiB [default: 64 MiB]. The processes of a build are not counted: a recipe that only writes
+# the expected files stands in for OVMF's, in a copy of the project.
+#
+# Starts with an empty store and downloads all inputs (240 MB); with BENCH_CACHE, a folder with a full store, it uses a copy
+# of that and leaves `fetch` out. Needs /usr/bin/time. Usage: benches/memory.sh [LIMIT]
+set -euo pipefail
+cd "$(dirname "$0")/.."
+limit=${1:-65536}
+program=$(realpath "${SNPFORGE:-target/release/snpforge}")
+work=$(mktemp -d "${TMPDIR:-/tmp}/snpforge-memory.XXXXXX")
+trap 'rm -rf "$work"' EXIT
+export XDG_CACHE_HOME=$work/cache
+mkdir "$XDG_CACHE_HOME"
+over=0
+
+# peak NAME COMMAND...
+peak() {
+    local name=$1 rss seconds
+    shift
+    /usr/bin/time -o "$work/time" -f '%M %e' "$@" >"$work/out" 2>"$work/err" || {
+        cat "$work/err" >&2
+        echo "$name failed" >&2
+        exit 1
+    }
+    read -r rss seconds <"$work/time"
+    printf '%-28s %6d KiB  %6.1f s\n' "$name" "$rss" "$seconds"
+    [ "$rss" -le "$limit" ] || over=1
+}
+store=$XDG_CACHE_HOME/snpforge
+diff_id=$(awk '/^diff-id/{gsub(/"/,"",$3); print $3}' images/debian-12.lock)
+layer=$store/blobs/${diff_id:0:2}/$diff_id
+
+mkdir "$work/project"
+cp -r Containerfile.* images releases "$work/project"
+files='OVMF.fd OVMF_CODE.fd OVMF_VARS.fd OVMF.amdsev.fd'
+! grep -q /out/licenses images/ovmf/build || files="$files licenses/edk2"
+cat >"$work/project/images/ovmf/build" <<RECIPE
+#!/bin/sh
+# Writes what is expected of OVMF, without building it.
+set -eu
+for file in $files; do
+    mkdir -p "\$(dirname "/out/\$file")"
+    head -c 4000000 /dev/urandom >"/out/\$file"
+done
+RECIPE
+
+if [ -n "${BENCH_CACHE:-}" ]; then
+    cp -r "$BENCH_CACHE/snpforge" "$store"
+    rm -f "$layer"
+else
+    peak "fetch, empty store" "$program" fetch --release debian --locked
+fi
+peak "image build, layer missing" "$program" image build debian-12 --locked --offline
+peak "image build, layer there" "$program" image build debian-12 --locked --offline
+for format in none gzip zstd; do
+    peak "image export, $format" "$program" image export debian-12 "$work/image.tar" --compress $format
+done
+rm -f "$work/image.tar" "$layer"
+peak "build ovmf, layer missing" "$program" --project "$work/project" build ovmf --release debian --locked --offline \
+    --engine "${ENGINE:-embedded}" --out "$work/products"
+rm -rf "$store/actions" "$work/products"
+peak "build ovmf, all there" "$program" --project "$work/project" build ovmf --release debian --locked --offline \
+    --engine "${ENGINE:-embedded}" --out "$work/products"
+rm -f "$layer"
+peak "lock --update" "$program" --project "$work/project" lock --update --release debian
+exit $over
