@@ -18,15 +18,16 @@ impl Desk {
     fn new() -> Self {
         let desk = Desk(tempfile::tempdir().unwrap());
         let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-        for folder in ["releases", "images", "images/keys", "images/ovmf"] {
-            std::fs::create_dir_all(desk.project().join(folder)).unwrap();
-            for entry in std::fs::read_dir(root.join(folder)).unwrap().map(|entry| entry.unwrap()) {
-                if entry.file_type().unwrap().is_file() {
-                    std::fs::copy(entry.path(), desk.project().join(folder).join(entry.file_name())).unwrap();
-                }
+        let parts = ["releases", "images", "Containerfile.kernel", "Containerfile.qemu", "Containerfile.ovmf"];
+        for entry in parts.iter().flat_map(|part| walkdir::WalkDir::new(root.join(part))).map(|entry| entry.unwrap()) {
+            let to = desk.project().join(entry.path().strip_prefix(root).unwrap());
+            if entry.file_type().is_dir() {
+                std::fs::create_dir_all(to).unwrap();
+            } else {
+                std::fs::create_dir_all(to.parent().unwrap()).unwrap();
+                std::fs::copy(entry.path(), to).unwrap();
             }
         }
-        std::fs::copy(root.join("Containerfile.ovmf"), desk.project().join("Containerfile.ovmf")).unwrap();
         desk
     }
 

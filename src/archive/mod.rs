@@ -259,6 +259,3 @@ impl Site<'_> {
         })
     }
 }
-
-#[cfg(test)]
-mod tests;
