@@ -36,7 +36,7 @@ INITRD_FILE=
 APPEND='console=ttyS0 earlyprintk=serial root=/dev/sda2'
 KERNEL_HASHES=auto      # on, off, or auto: on with firmware that is named *amdsev*
 VARS_FILE=              # the guest's variable store; empty: see the help
-ACCEL=kvm               # kvm, tcg, or auto: kvm if /dev/kvm can be used
+ACCEL=kvm               # kvm or tcg, with their properties; or auto: kvm if /dev/kvm can be used
 ALLOW_DEBUG=0
 CBITPOS=                # empty: ask the processor, then QEMU
 
@@ -79,7 +79,8 @@ Kind of guest (none of them: a plain one)
   -certs PATH        certificate blob for SNP attestation reports (needs a QEMU that knows certs-path)
   -enable-discard    SNP on hosts 6.5 and 6.6: discard memory after conversion (slower boot, less memory)
   -cbitpos N         position of the C-bit, if it cannot be read from the processor
-  -accel ACCEL       kvm, tcg (slow, no SEV), or auto: kvm if $KVM_DEVICE can be used (default $ACCEL)
+  -accel ACCEL       kvm, tcg (slow, no SEV), or auto: kvm if $KVM_DEVICE can be used (default $ACCEL); properties may
+                     follow, e.g. tcg,thread=single
 
 Machine
   -mem MB            memory in MB (default $MEM)
@@ -258,7 +259,7 @@ fi
 case $HDA_FORMAT in auto | raw | qcow2) ;; *) wrong "-hda-format '$HDA_FORMAT' is neither raw nor qcow2" ;; esac
 case $KERNEL_HASHES in auto | on | off) ;; *) wrong "-kernel-hashes '$KERNEL_HASHES' is neither on nor off" ;; esac
 case $DISCARD in none | both) ;; *) wrong "DISCARD '$DISCARD' is neither none nor both" ;; esac
-case $ACCEL in kvm | tcg | auto) ;; *) wrong "-accel '$ACCEL' is none of kvm, tcg, auto" ;; esac
+case $ACCEL in kvm | tcg | auto | kvm,* | tcg,*) ;; *) wrong "-accel '$ACCEL' is none of kvm, tcg, auto" ;; esac
 [ -z "$BRIDGE" ] || [ "$USE_DEFAULT_NETWORK" = 0 ] || wrong "-bridge and -default-network exclude each other: give one"
 if [ -z "$KERNEL_FILE" ]; then
     [ -z "$INITRD_FILE" ] || wrong "-initrd belongs to a kernel: give -kernel too"
@@ -272,7 +273,7 @@ case $sev in
     sev) kind=-sev ;;
     *) kind=-sev-$sev ;;
 esac
-if [ "$sev" != none ] && [ "$ACCEL" = tcg ]; then
+if [ "$sev" != none ] && [ "${ACCEL%%,*}" = tcg ]; then
     wrong "$kind needs KVM on an AMD processor, TCG cannot encrypt: leave $kind or -accel tcg out"
 fi
 
@@ -541,7 +542,7 @@ if [ "$ACCEL" = auto ]; then
 fi
 if [ -z "$CPU_MODEL" ]; then
     # TCG lacks most of what EPYC-v4 promises and says so for each feature.
-    if [ "$ACCEL" = tcg ]; then CPU_MODEL=max; else CPU_MODEL=EPYC-v4; fi
+    if [ "${ACCEL%%,*}" = tcg ]; then CPU_MODEL=max; else CPU_MODEL=EPYC-v4; fi
 fi
 
 check_device() {
@@ -561,7 +562,7 @@ check_parameter() {
     esac
 }
 
-if [ "$dry_run" = 0 ] && [ "$ACCEL" = kvm ]; then
+if [ "$dry_run" = 0 ] && [ "${ACCEL%%,*}" = kvm ]; then
     check_device "$KVM_DEVICE" \
         "enable SVM in the BIOS and load the module (modprobe kvm_amd); without SEV -accel tcg runs it too, slowly" \
         "add the user to the group of $KVM_DEVICE (usermod -aG kvm NAME, then log in anew)"

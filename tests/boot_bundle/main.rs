@@ -146,7 +146,7 @@ fn processors(bundle: &Bundle, shown: &Shown) -> Result<(), Failed> {
 fn log(bundle: &Bundle, shown: &Shown) -> Result<(), Failed> {
     let boot = shown.boot(bundle, Role::Guest)?;
     let first = boot.log.lines().next().unwrap_or_default();
-    if !first.contains("qemu-system-x86_64 -accel tcg -cpu max -machine q35 -smp 2,maxcpus=255") {
+    if !first.contains("qemu-system-x86_64 -accel tcg,thread=single -cpu max -machine q35 -smp 2,maxcpus=255") {
         return Err(format!("the log does not begin with the command: {first}").into());
     }
     if !boot.log.contains(&format!("{}number={}", guest::MARK, boot.number)) {

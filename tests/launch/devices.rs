@@ -2,16 +2,17 @@
 
 use crate::answers::{OLD, UPSTREAM};
 use crate::seed::qcow2;
-use crate::stage::{Shell, Stage, said};
+use crate::stage::{Shell, Stage, Test, said};
 use libtest_mimic::Failed;
 
-pub const TESTS: &[(&str, fn(&Shell) -> Result<(), Failed>)] = &[
+pub const TESTS: &[(&str, Test)] = &[
     ("devices::c_bit", c_bit),
     ("devices::accelerator", accelerator),
     ("devices::disk_format", disk_format),
     ("devices::more_processors", more_processors),
     ("devices::guest_output_and_exit_code", guest_output_and_exit_code),
     ("devices::nothing_is_left", nothing_is_left),
+    ("devices::installed_elsewhere", installed_elsewhere),
 ];
 
 fn expect(stage: &Stage, shell: &Shell, arguments: &[&str], wanted: &[&str]) -> Result<(), Failed> {
@@ -42,6 +43,7 @@ fn accelerator(shell: &Shell) -> Result<(), Failed> {
     let stage = Stage::new(&OLD);
     expect(&stage, shell, &[], &["\n-accel\nkvm\n-cpu\nEPYC-v4\n"])?;
     expect(&stage, shell, &["-accel", "tcg"], &["\n-accel\ntcg\n-cpu\nmax\n"])?;
+    expect(&stage, shell, &["-accel", "tcg,thread=single"], &["\n-accel\ntcg,thread=single\n-cpu\nmax\n"])?;
     expect(&stage, shell, &["-accel", "auto"], &["\n-accel\nkvm\n"])?;
     stage.remove("kvm");
     expect(&stage, shell, &["-accel", "auto", "-cpu", "qemu64"], &["\n-accel\ntcg\n-cpu\nqemu64\n"])?;
@@ -103,4 +105,23 @@ fn nothing_is_left(shell: &Shell) -> Result<(), Failed> {
         (true, true, []) => Ok(()),
         (_, _, left) => Err(format!("seen {seen:?}, left {left:?}: {}", said(&output)).into()),
     }
+}
+
+/// Installed, the script lies in a folder beside bin and share, and is called through a link or from where it lies.
+fn installed_elsewhere(shell: &Shell) -> Result<(), Failed> {
+    let stage = Stage::new(&OLD);
+    std::fs::rename(stage.path("the bundle/usr/local"), stage.path("opt"))?;
+    std::fs::create_dir(stage.path("opt/libexec"))?;
+    std::fs::rename(stage.path("the bundle/launch-qemu.sh"), stage.path("opt/libexec/launch-qemu.sh"))?;
+    std::os::unix::fs::symlink("../opt/libexec/launch-qemu.sh", stage.path("work/link"))?;
+    let wanted = stage.path("opt/share/qemu/OVMF_CODE.fd").canonicalize()?;
+    for (folder, name) in [("work", "link"), ("opt/libexec", "launch-qemu.sh"), ("", "opt/libexec/launch-qemu.sh")] {
+        let mut command = std::process::Command::new(shell.command[0]);
+        command.args(&shell.command[1..]).args([name, "-dry-run"]).current_dir(stage.path(folder));
+        let output = command.output()?;
+        if !String::from_utf8_lossy(&output.stdout).contains(&format!("file={},readonly=on", wanted.display())) {
+            return Err(format!("{name} in '{folder}': {}", said(&output)).into());
+        }
+    }
+    Ok(())
 }

@@ -17,6 +17,9 @@ use libtest_mimic::{Arguments, Completion, Failed, Trial};
 use stage::{SHELLS, Shell};
 use std::process::{Command, ExitCode};
 
+/// One test, of a table or by itself.
+type Check = Box<dyn FnOnce(&Shell) -> Result<(), Failed> + Send>;
+
 fn main() -> ExitCode {
     let arguments = Arguments::from_args();
     let mut trials = vec![
@@ -24,7 +27,7 @@ fn main() -> ExitCode {
         Trial::ignorable_test("shellcheck", shellcheck),
     ];
     for shell in SHELLS {
-        let mut add = |name: String, test: Box<dyn FnOnce(&Shell) -> Result<(), Failed> + Send>| {
+        let mut add = |name: String, test: Check| {
             let trial = Trial::ignorable_test(format!("{}::{name}", shell.name), move || match shell.missing() {
                 Some(reason) => Ok(Completion::ignored_with(reason)),
                 None => test(shell).map(|()| Completion::Completed),
@@ -38,7 +41,7 @@ fn main() -> ExitCode {
             add(format!("refuses::{}", refusal.name), Box::new(move |shell| refusal.check(shell)));
         }
         for (name, test) in words::TESTS.iter().chain(stores::TESTS).chain(devices::TESTS) {
-            add((*name).to_owned(), Box::new(|shell| test(shell)));
+            add((*name).to_owned(), Box::new(test));
         }
         for exit in terminal::EXITS {
             let trial = Trial::ignorable_test(format!("{}::terminal::{}", shell.name, exit.name), move || match shell

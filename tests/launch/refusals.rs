@@ -39,7 +39,7 @@ impl Refusal {
         Self { answers, ..self }
     }
 
-    fn as_nobody(self) -> Self {
+    fn for_nobody(self) -> Self {
         Self { as_nobody: true, ..self }
     }
 
@@ -87,6 +87,12 @@ fn words() -> Vec<Refusal> {
         refusal("certs_alone", &["-sev", "-certs", "x"], 64, &["-certs", "give -sev-snp too"]),
         refusal("sev_with_tcg", &["-sev", "-accel", "tcg"], 64, &["-sev needs KVM", "leave -sev or -accel tcg out"]),
         refusal("snp_with_tcg", &["-sev-snp", "-accel", "tcg"], 64, &["-sev-snp needs KVM", "leave -sev-snp or"]),
+        refusal(
+            "sev_with_one_thread",
+            &["-sev", "-accel", "tcg,thread=single"],
+            64,
+            &["-sev needs KVM", "leave -sev or"],
+        ),
         refusal("two_networks", &["-default-network", "-bridge", "br0"], 64, &["-bridge", "exclude"]),
         refusal("bridge_name", &["-bridge", "a,b"], 64, &["'a,b'", "network interface"]),
     ]
@@ -140,10 +146,10 @@ fn disks() -> Vec<Refusal> {
     vec![
         refusal("no_disk", &["-hda", "d"], 66, &["disk 'd' does not exist", "qemu-img create"]),
         refusal("unreadable_disk", &["-hda", "d"], 66, &["disk 'd' cannot be read by", "change its mode"])
-            .as_nobody()
+            .for_nobody()
             .when(|stage| mode(stage, 0o000)),
         refusal("unwritable_disk", &["-hda", "d"], 66, &["/work/d' cannot be written by", "change its mode"])
-            .as_nobody()
+            .for_nobody()
             .when(|stage| mode(stage, 0o444)),
         refusal("vmdk", &["-hda", "d"], 66, &["/work/d' is neither raw nor qcow2", "qemu-img convert"])
             .when(|stage| stage.write("work/d", b"KDMV\x01\0\0\0")),
@@ -181,11 +187,11 @@ fn machine() -> Vec<Refusal> {
         refusal("no_kvm", &[], 68, &["kvm does not exist", "modprobe kvm_amd", "-accel tcg"])
             .when(|stage| stage.remove("kvm")),
         refusal("kvm_closed", &[], 68, &["kvm cannot be opened by", "usermod -aG kvm", "as root"])
-            .as_nobody()
+            .for_nobody()
             .when(|stage| std::fs::set_permissions(stage.path("kvm"), PermissionsExt::from_mode(0o600)).unwrap()),
         refusal("no_sev", &["-sev"], 68, &["sev does not exist", "SMEE", "modprobe ccp"])
             .when(|stage| stage.remove("sev")),
-        refusal("sev_closed", &["-sev"], 68, &["sev cannot be opened by", "setfacl"]).as_nobody().when(|stage| {
+        refusal("sev_closed", &["-sev"], 68, &["sev cannot be opened by", "setfacl"]).for_nobody().when(|stage| {
             std::fs::set_permissions(stage.path("kvm"), PermissionsExt::from_mode(0o666)).unwrap();
             std::fs::set_permissions(stage.path("sev"), PermissionsExt::from_mode(0o600)).unwrap();
         }),

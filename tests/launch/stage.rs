@@ -1,12 +1,16 @@
 //! A bundle's folder with a stand-in for QEMU, and a machine's devices as plain files: all that the launcher looks at.
 
 use crate::answers::Answers;
+use libtest_mimic::Failed;
 use std::ffi::OsStr;
 use std::os::unix::fs::{FileExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
 pub const SCRIPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/images/bundle/launch-qemu.sh");
+
+/// One test, run once for each shell.
+pub type Test = fn(&Shell) -> Result<(), Failed>;
 
 /// A shell and what makes it run a script.
 pub struct Shell {

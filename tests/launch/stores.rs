@@ -1,10 +1,10 @@
 //! The guest's variable store: made once, kept, and never the template itself. The firmware that stands beside it.
 
 use crate::answers::{AMD_8_2, OLD, UPSTREAM};
-use crate::stage::{Shell, Stage, said, text};
+use crate::stage::{Shell, Stage, Test, said, text};
 use libtest_mimic::Failed;
 
-pub const TESTS: &[(&str, fn(&Shell) -> Result<(), Failed>)] = &[
+pub const TESTS: &[(&str, Test)] = &[
     ("stores::made_beside_the_disk_and_kept", made_beside_the_disk_and_kept),
     ("stores::thrown_away_without_a_disk", thrown_away_without_a_disk),
     ("stores::of_a_cdrom_is_in_the_state_folder", of_a_cdrom_is_in_the_state_folder),

@@ -26,13 +26,14 @@ pub struct Exit {
     console: &'static str,
 }
 
+// A guest's parent is the launcher: those that signal it wait for what it does to them.
 pub const EXITS: &[Exit] = &[
     exit("guest_ends", "stty raw -echo\n", "0", "Ctrl-] ends it"),
     exit("guest_fails", "stty raw -echo; exit 3\n", "3", "QEMU ended with 3"),
     exit("guest_is_killed", "stty raw -echo; kill -KILL $$\n", "137", "QEMU ended with 137"),
-    exit("terminated", concat_kill("15"), "143", ""),
-    exit("hung_up", concat_kill("1"), "129", ""),
-    exit("interrupted_from_elsewhere", concat_kill("2"), "130", ""),
+    exit("terminated", "(sleep 0.3; kill -TERM $PPID) & :\n. \"$here/waits\"\n", "143", ""),
+    exit("hung_up", "(sleep 0.3; kill -HUP $PPID) & :\n. \"$here/waits\"\n", "129", ""),
+    exit("interrupted_from_elsewhere", "(sleep 0.3; kill -INT $PPID) & :\n. \"$here/waits\"\n", "130", ""),
     Exit {
         name: "keys",
         guest: WAITS_FOR_KEYS,
@@ -46,15 +47,6 @@ pub const EXITS: &[Exit] = &[
 
 const fn exit(name: &'static str, guest: &'static str, code: &'static str, console: &'static str) -> Exit {
     Exit { name, guest, arguments: "", keys: b"", code, console }
-}
-
-/// The guest's parent is the launcher: it signals it and then waits.
-const fn concat_kill(signal: &str) -> &'static str {
-    match signal.as_bytes() {
-        b"15" => "(sleep 0.3; kill -15 $PPID) & :\n. \"$here/waits\"\n",
-        b"1" => "(sleep 0.3; kill -1 $PPID) & :\n. \"$here/waits\"\n",
-        _ => "(sleep 0.3; kill -2 $PPID) & :\n. \"$here/waits\"\n",
-    }
 }
 
 pub fn missing() -> Option<String> {

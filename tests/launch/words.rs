@@ -1,11 +1,11 @@
 //! Words that break careless scripts: they reach QEMU as they are, and the log's command line gives them back.
 
 use crate::answers::AMD_8_2;
-use crate::stage::{Shell, Stage, said, text};
+use crate::stage::{Shell, Stage, Test, said, text};
 use libtest_mimic::Failed;
 use std::process::Command;
 
-pub const TESTS: &[(&str, fn(&Shell) -> Result<(), Failed>)] = &[
+pub const TESTS: &[(&str, Test)] = &[
     ("words::file_names", file_names),
     ("words::kernel_command_line", kernel_command_line),
     ("words::after_the_double_dash", after_the_double_dash),
