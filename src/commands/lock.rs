@@ -4,7 +4,10 @@ use super::session::Session;
 use crate::cli::{Lock, Which};
 use crate::terminal;
 use snpforge::build::locking::{self, Freshness, Lock as _};
-use snpforge::build::{Borders, plan::Documents};
+use snpforge::build::{
+    Borders,
+    plan::{Documents, check_wishes},
+};
 use snpforge::component::Component;
 use snpforge::error::{Error, Kind, Result};
 use snpforge::lock::{ImageLock, ReleaseLock};
@@ -137,6 +140,7 @@ fn anew<L: locking::Lock>(name: &str, borders: &Borders<'_>) -> Result<(String, 
 /// Whatever a document or lock fails with.
 pub fn documents(which: &Which, wished: &[Component], borders: &Borders<'_>) -> Result<Documents> {
     let document = borders.project.release(&which.release)?;
+    check_wishes(&which.release, &document, wished)?;
     let image_name = which.image.clone().unwrap_or_else(|| document.image.clone());
     let definition = borders.project.image(&image_name)?;
     let components: Vec<Component> =

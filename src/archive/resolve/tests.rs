@@ -43,11 +43,7 @@ fn the_newest_version_counts_and_of_equal_ones_the_earlier_suite() {
 
 #[test]
 fn an_alternative_is_the_first_that_exists_unless_one_is_there() {
-    let suites = [suite(&[
-        ("tool 1", "Depends: gone | first | second\n"),
-        ("first 1", ""),
-        ("second 1", ""),
-    ])];
+    let suites = [suite(&[("tool 1", "Depends: gone | first | second\n"), ("first 1", ""), ("second 1", "")])];
     assert_eq!(names(&suites, &["tool"]).unwrap(), ["first 1", "tool 1"]);
     assert_eq!(names(&suites, &["tool", "second"]).unwrap(), ["second 1", "tool 1"]);
 }
@@ -64,12 +60,17 @@ fn a_virtual_package_is_met_by_priority_then_by_name() {
         ("young 1", "Provides: abi (= 3)\n"),
     ])];
     assert_eq!(names(&suites, &["user"]).unwrap(), ["mawk 1", "user 1"]);
-    assert_eq!(names(&suites, &["versioned"]).unwrap(), ["versioned 1", "young 1"], "no bare Provides, no other version");
+    assert_eq!(
+        names(&suites, &["versioned"]).unwrap(),
+        ["versioned 1", "young 1"],
+        "no bare Provides, no other version"
+    );
 }
 
 #[test]
 fn what_is_missing_is_named_with_the_chain_that_wants_it() {
-    let suites = [suite(&[("top 1", "Depends: middle\n"), ("middle 1", "Depends: libssl (>= 3)\n"), ("libssl 1.1", "")])];
+    let suites =
+        [suite(&[("top 1", "Depends: middle\n"), ("middle 1", "Depends: libssl (>= 3)\n"), ("libssl 1.1", "")])];
     let error = names(&suites, &["top"]).unwrap_err();
     assert_eq!(error.kind(), Kind::Resolve);
     let text = error.to_string();

@@ -121,8 +121,8 @@ pub struct Plan {
 /// [`Kind::Usage`] when the release does not declare a wished component, [`Kind::Lock`] when a lock does not fit its
 /// document.
 pub fn make(documents: Documents, wished: &[Component], profile: Profile) -> Result<Plan> {
+    check_wishes(&documents.release_name, &documents.release, wished)?;
     let declared = documents.release.components();
-    check_wishes(&documents, wished, &declared)?;
     let chosen = declared.into_iter().filter(|component| wished.is_empty() || wished.contains(component));
     let tasks = chosen.map(|component| task(&documents, component, profile)).collect::<Result<Vec<_>>>()?;
     Ok(Plan {
@@ -139,15 +139,16 @@ pub fn make(documents: Documents, wished: &[Component], profile: Profile) -> Res
     })
 }
 
-fn check_wishes(documents: &Documents, wished: &[Component], declared: &[Component]) -> Result<()> {
+/// Whether a release declares all wished components. Needs no lock, so a wrong wish fails before anything is resolved.
+///
+/// # Errors
+/// [`Kind::Usage`] naming what it declares.
+pub fn check_wishes(name: &str, release: &Release, wished: &[Component]) -> Result<()> {
+    let declared = release.components();
     if let Some(missing) = wished.iter().find(|component| !declared.contains(component)) {
         let names: Vec<&str> = declared.iter().map(|component| component.name()).collect();
-        return Err(Error::new(
-            Kind::Usage,
-            format!("release `{}`", documents.release_name),
-            format!("does not declare {missing}"),
-        )
-        .remedy(format!("it declares: {}", names.join(", "))));
+        return Err(Error::new(Kind::Usage, format!("release `{name}`"), format!("does not declare {missing}"))
+            .remedy(format!("it declares: {}", names.join(", "))));
     }
     Ok(())
 }
