@@ -159,7 +159,7 @@ pub struct Lock {
     /// Resolve anew although the lock fits
     #[arg(long, conflicts_with = "check")]
     pub update: bool,
-    /// Only say whether the locks fit their documents
+    /// Only say whether the locks fit their documents: nothing is fetched, and no digest is computed again
     #[arg(long)]
     pub check: bool,
     /// Write nothing, show what would change

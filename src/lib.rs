@@ -4,9 +4,9 @@
 //! # The line
 //!
 //! `Release + Lock --plan--> Plan --fetch--> Sources --image--> Builders --run--> Finished --collect--> Artifacts
-//! --pack--> Products`
+//! --pack--> Packed --sign--> Signed`
 //!
-//! [`build::build`] is this line. Each arrow is one function in one module of [`build`], and only it can make its
+//! [`build::build`] is this line up to the bundle; [`verify::sign`] is its end, when whoever signs wants it. Each arrow is one function in one module of [`build`], and only it can make its
 //! result. `plan` is pure; only [`build::locking`] and [`build::fetch`] use the network.
 //!
 //! # Words
@@ -20,6 +20,10 @@
 //!   /out ([`build::cache::Artifact`]).
 //! - **action key**: the digest of all that may influence a component's bytes ([`build::plan::Inputs`]); **run record**:
 //!   what really ran, beside the products and never inside ([`build::cache::RunRecord`]).
+//! - **profile**: how much the kernels hold, lean or server ([`component::Profile`]); **fragment**: a file of kernel
+//!   options, each a wish that the recipe checks against what came of it (`images/kernel/config`).
+//! - **product**: a component's tarball; **bundle**: `snp-release-<DATE>`, all of them with scripts, recipe and manifest
+//!   ([`build::pack`]).
 //! - **store**: blobs by SHA-256 and action results by key ([`store`]).
 //! - **sums**: `SHA256SUMS` files ([`sums`]). The outer one, beside a release's folder, is what is signed; signatures stand
 //!   beside it, never inside, so signing changes no byte of a release ([`sign`], [`verify`]).
@@ -53,11 +57,13 @@
 //!
 //! What is true on Docker 20.10 and Podman 4.3, by trying: a volume takes uploads although the root is read-only, as long
 //! as the volume itself is not; anonymous volumes copy their owner from the layer; Podman copies the host's /etc/hosts in
-//! and Docker its resolv.conf, so /dev/null is bound over these; an end of the log is no end of the run.
+//! and Docker its resolv.conf, so /dev/null is bound over these; an end of the log is no end of the
+//! run, and Podman answers a wait by looking four times a second, so it is asked last.
 //!
 //! # Where to change what
 //!
-//! A component's parameters and files: [`build::plan`]; its commands: `images/<family>/`. What is in the image:
+//! A component's parameters and files: [`build::plan`]; its commands: `images/<family>/`. A kernel option: a fragment. What
+//! is in the bundle: [`build::pack::bundle`]; its scripts: `images/bundle/`. What is in the image:
 //! `images/*.toml`; how a layer is normalised: [`oci::layer`]. A new kind of source: one file in [`source`]. A new
 //! engine: the trait in [`engine`]. A new command: `cli` and one file in `commands`.
 

@@ -36,6 +36,7 @@ const OTHERS: &[&str] = &[
     "texlive-latex-base pandoc",
     "libreoffice-writer-nogui",
     "postfix logrotate cron",
+    "apache2 php mariadb-server",
     "qemu-system-x86 ovmf grub-efi-amd64 libvirt-daemon-system",
     "rustc cargo golang-go nodejs npm",
     "task-xfce-desktop",

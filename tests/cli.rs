@@ -117,6 +117,38 @@ fn an_engine_that_does_not_answer_is_named() {
 }
 
 #[test]
+fn with_json_progress_an_error_is_one_json_line() {
+    let desk = Desk::new();
+    let last = |arguments: &[&str], code: i32| -> serde_json::Value {
+        let output = desk.run(arguments);
+        let told = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(code), "{told}");
+        let events: Vec<serde_json::Value> = told.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        assert_eq!(events.iter().filter(|event| event["event"] == "error").count(), 1, "{told}");
+        events.last().unwrap().clone()
+    };
+    let error = last(&["build", "--release", "nothing", "--progress", "json"], 2);
+    assert_eq!((&error["kind"], &error["exit_code"]), (&"usage".into(), &2.into()), "{error}");
+    assert_eq!(error["object"], "release `nothing`");
+    assert!(error["remedy"].as_str().unwrap().contains("choose one of"), "{error}");
+    assert!(!error["cause"].as_str().unwrap().is_empty());
+    // Text of several lines stays on one.
+    desk.edit("releases/debian.toml", |text| text.replace("build = \"DEBUG\"", "biuld = \"DEBUG\""));
+    let error = last(&["--progress=json", "plan"], 3);
+    assert_eq!((&error["event"], &error["kind"]), (&"error".into(), &"document".into()));
+    assert!(error["cause"].as_str().unwrap().contains("biuld"), "{error}");
+    // So is what the command line itself gets wrong.
+    let error = last(&["plan", "--progress", "json", "--frob"], 2);
+    assert_eq!((&error["kind"], &error["object"]), (&"usage".into(), &"command line".into()));
+    assert!(error["cause"].as_str().unwrap().contains("--frob"), "{error}");
+    let help = desk.run(&["--progress", "json", "--help"]);
+    assert!(help.status.success() && String::from_utf8_lossy(&help.stdout).contains("Usage"));
+    let plain = desk.run(&["plan", "--frob"]);
+    assert_eq!(plain.status.code(), Some(2));
+    assert!(String::from_utf8_lossy(&plain.stderr).starts_with("error: "));
+}
+
+#[test]
 fn plan_is_pure_and_the_same_every_time() {
     let desk = Desk::new();
     let first = desk.run(&["plan", "--json"]);

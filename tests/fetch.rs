@@ -15,15 +15,20 @@ use snpforge::report::{Collected, Event};
 use snpforge::store::Store;
 use std::net::{Ipv4Addr, SocketAddrV4, TcpListener};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-/// A store and a door with short waits.
+/// A store and a door with short waits between attempts. Time-outs are long, so that a busy machine does not meet them:
+/// a test that is about one shortens it. Upper bounds of time stand only where the fault would take several times longer.
 struct Bench {
     folder: tempfile::TempDir,
     runtime: tokio::runtime::Runtime,
     report: Arc<Collected>,
     store: Store,
 }
+
+/// Longer than anything here takes.
+const LONG: Duration = Duration::from_secs(60);
 
 impl Bench {
     fn new() -> Bench {
@@ -38,12 +43,8 @@ impl Bench {
     }
 
     fn door_with(&self, change: impl FnOnce(&mut Settings)) -> Fetcher {
-        let mut settings = Settings {
-            backoff: Duration::from_millis(20),
-            idle: Duration::from_millis(2000),
-            first_answer: Duration::from_millis(2000),
-            ..Settings::default()
-        };
+        let mut settings =
+            Settings { backoff: Duration::from_millis(20), idle: LONG, first_answer: LONG, ..Settings::default() };
         change(&mut settings);
         Fetcher::new(self.runtime.handle().clone(), self.store.clone(), self.report.clone(), settings).unwrap()
     }
@@ -165,8 +166,9 @@ fn a_stall_is_cut_and_resumed() {
     });
     let bench = Bench::new();
     let start = Instant::now();
-    bench.door().all(&[wanted(&bytes, &[server.url("f")])], &Cancel::new()).unwrap();
-    assert!(start.elapsed() >= Duration::from_millis(2000));
+    let door = bench.door_with(|settings| settings.idle = Duration::from_secs(1));
+    door.all(&[wanted(&bytes, &[server.url("f")])], &Cancel::new()).unwrap();
+    assert!(start.elapsed() >= Duration::from_secs(1));
     assert_eq!(server.seen()[1].range_start(), Some(20_000));
 }
 
@@ -272,9 +274,12 @@ fn retry_after_is_kept_and_a_long_one_is_not_waited_for() {
     bench.door().all(&[wanted(b"x", &[server.url("f")])], &Cancel::new()).unwrap();
     assert!(start.elapsed() >= Duration::from_secs(1));
     let (tomorrow, other) = (fixed(after("86400")), fixed(Reply::File(b"y".to_vec())));
-    let start = Instant::now();
     bench.door().all(&[wanted(b"y", &[tomorrow.url("f"), other.url("f")])], &Cancel::new()).unwrap();
-    assert!(start.elapsed() < Duration::from_millis(2900), "{:?}", start.elapsed());
+    assert_eq!(
+        (tomorrow.seen().len(), other.seen().len()),
+        (1, 1),
+        "who wants to be asked tomorrow is not asked again"
+    );
 }
 
 #[test]
@@ -306,7 +311,7 @@ fn black_hole() -> (TcpListener, Vec<std::net::TcpStream>, String) {
 }
 
 #[test]
-fn where_no_host_answers_it_ends_within_ten_seconds() {
+fn where_no_host_answers_it_ends_after_one_time_out() {
     let holes = [black_hole(), black_hole(), black_hole(), black_hole()];
     let bench = Bench::new();
     let door = bench.door_with(|settings| *settings = Settings::default());
@@ -315,13 +320,15 @@ fn where_no_host_answers_it_ends_within_ten_seconds() {
     let error = door.document(&urls, 100, &Cancel::new()).unwrap_err();
     let took = start.elapsed();
     assert_eq!(error.kind(), Kind::Unavailable);
-    assert!(took >= Duration::from_secs(5) && took < Duration::from_millis(9500), "{took:?}: {error}");
+    // Five seconds for a connection and one more per further host are eight; one after the other would be twenty.
+    let patience = Settings::default().connect;
+    assert!(took >= patience && took < patience * 3, "{took:?}: {error}");
     assert_eq!(error.cause().matches("no connection in time").count(), 4, "{error}");
     // Remembered: a second question, and many files, cost nothing more.
     let start = Instant::now();
     let files: Vec<Wanted> = (0..20).map(|i| wanted(&[i], &urls)).collect();
     let error = door.all(&files, &Cancel::new()).unwrap_err();
-    assert!(start.elapsed() < Duration::from_secs(1));
+    assert!(start.elapsed() < patience, "nobody is asked again");
     assert_eq!((error.kind(), error.object()), (Kind::Unavailable, "20 files"));
     assert!(error.cause().ends_with("(and 15 more)"), "{error}");
     assert_eq!(bench.leftovers(), (0, 0));
@@ -336,7 +343,7 @@ fn a_refused_connection_and_a_silent_host_are_given_up() {
     let silent = fixed(Reply::Silence);
     let good = fixed(Reply::File(b"x".to_vec()));
     let bench = Bench::new();
-    let door = bench.door();
+    let door = bench.door_with(|settings| settings.first_answer = Duration::from_secs(2));
     let urls = [format!("http://{port}/f"), silent.url("f"), good.url("f")];
     door.all(&[wanted(b"x", &urls)], &Cancel::new()).unwrap();
     let error = door.all(&[wanted(b"y", &urls[..2])], &Cancel::new()).unwrap_err();
@@ -348,7 +355,7 @@ fn a_refused_connection_and_a_silent_host_are_given_up() {
 }
 
 #[test]
-fn a_stop_comes_within_a_second_and_the_next_run_goes_on() {
+fn a_stop_comes_at_once_and_the_next_run_goes_on() {
     let bytes = content(200_000, 1);
     let served = bytes.clone();
     let server = Server::start(move |_, times| match times {
@@ -356,21 +363,21 @@ fn a_stop_comes_within_a_second_and_the_next_run_goes_on() {
         _ => Reply::File(served.clone()),
     });
     let bench = Bench::new();
-    let door = bench.door_with(|settings| settings.idle = Duration::from_secs(30));
+    let door = bench.door();
     let (cancel, file) = (Cancel::new(), wanted(&bytes, &[server.url("f")]));
     let canceller = cancel.clone();
     let partial = bench.store.partial(&file.sha256);
     let stopping = std::thread::spawn(move || {
         let start = Instant::now();
         while std::fs::metadata(&partial).map_or(0, |found| found.len()) < 150_000 {
-            assert!(start.elapsed() < Duration::from_secs(10), "the bytes do not reach the disk as they come");
+            assert!(start.elapsed() < LONG / 2, "the bytes do not reach the disk as they come");
             std::thread::sleep(Duration::from_millis(10));
         }
         canceller.cancel();
         Instant::now()
     });
     let error = door.all(std::slice::from_ref(&file), &cancel).unwrap_err();
-    assert!(stopping.join().unwrap().elapsed() < Duration::from_secs(1));
+    assert!(stopping.join().unwrap().elapsed() < LONG / 4, "the stop does not wait for the stalled answer");
     assert_eq!(error.kind(), Kind::Interrupted);
     assert_eq!(bench.leftovers(), (0, 1));
     bench.door().all(&[file], &Cancel::new()).unwrap();
@@ -388,8 +395,7 @@ fn a_killed_process_leaves_what_the_next_one_goes_on_with() {
     if let Ok(orders) = std::env::var(VICTIM) {
         let (folder, url) = orders.split_once(' ').unwrap();
         let victim = Bench { store: Store::open(std::path::Path::new(folder)).unwrap(), ..Bench::new() };
-        let door = victim.door_with(|settings| settings.idle = Duration::from_secs(30));
-        door.all(&[wanted(&bytes, &[url.to_owned()])], &Cancel::new()).unwrap();
+        victim.door().all(&[wanted(&bytes, &[url.to_owned()])], &Cancel::new()).unwrap();
         return;
     }
     let served = bytes.clone();
@@ -407,7 +413,7 @@ fn a_killed_process_leaves_what_the_next_one_goes_on_with() {
     let file = wanted(&bytes, &[server.url("f")]);
     let start = Instant::now();
     while std::fs::metadata(bench.store.partial(&file.sha256)).map_or(0, |found| found.len()) < 150_000 {
-        assert!(start.elapsed() < Duration::from_secs(20), "the victim does not get on");
+        assert!(start.elapsed() < LONG / 2, "the victim does not get on");
         std::thread::sleep(Duration::from_millis(10));
     }
     victim.kill().unwrap();
@@ -527,8 +533,8 @@ fn a_proxy_is_used_for_all_hosts_but_the_excepted() {
     assert_eq!((proxy.seen().len(), direct.seen().len()), (1, 1));
 }
 
-/// One HTTPS answer per connection, under the certificate of the fixtures.
-fn https(body: &'static [u8]) -> String {
+/// One HTTPS answer per connection, under the certificate of the fixtures, and how many connections there were.
+fn https(body: &'static [u8]) -> (String, Arc<AtomicUsize>) {
     use rustls::pki_types::pem::PemObject;
     use rustls::pki_types::{CertificateDer, PrivateKeyDer};
     use std::io::{Read, Write};
@@ -539,8 +545,11 @@ fn https(body: &'static [u8]) -> String {
     let config = Arc::new(config.with_no_client_auth().with_single_cert(vec![certificate], key).unwrap());
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
+    let count = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&count);
     std::thread::spawn(move || {
         for stream in listener.incoming().flatten() {
+            counted.fetch_add(1, Ordering::SeqCst);
             let mut stream =
                 rustls::StreamOwned::new(rustls::ServerConnection::new(Arc::clone(&config)).unwrap(), stream);
             let mut request = [0; 4096];
@@ -553,7 +562,7 @@ fn https(body: &'static [u8]) -> String {
             }
         }
     });
-    format!("https://{address}/f")
+    (format!("https://{address}/f"), count)
 }
 
 fn fixture(name: &str) -> std::path::PathBuf {
@@ -562,7 +571,7 @@ fn fixture(name: &str) -> std::path::PathBuf {
 
 #[test]
 fn certificates_are_those_of_the_environment() {
-    let url = https(b"secret");
+    let (url, connections) = https(b"secret");
     let empty = tempfile::tempdir().unwrap();
     let bench = Bench::new();
     let ask = |name: &str, value: &std::path::Path| {
@@ -573,12 +582,11 @@ fn certificates_are_those_of_the_environment() {
     assert_eq!(ask("SSL_CERT_FILE", &fixture("certificate.pem")).unwrap(), b"secret");
     // The folder holds a key and a text too, which are no certificates.
     assert_eq!(ask("SSL_CERT_DIR", &fixture("")).unwrap(), b"secret");
-    let start = Instant::now();
     for error in [ask("SSL_CERT_DIR", empty.path()).unwrap_err(), ask("HOME", empty.path()).unwrap_err()] {
         assert_eq!(error.kind(), Kind::Unavailable);
         assert!(error.cause().contains("certificate") && error.cause().contains("SSL_CERT_FILE"), "{error}");
     }
-    assert!(start.elapsed() < Duration::from_secs(1), "distrust is not retried");
+    assert_eq!(connections.load(Ordering::SeqCst), 4, "distrust is not retried");
 }
 
 #[test]

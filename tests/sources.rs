@@ -163,6 +163,9 @@ fn hostile_members_are_refused_by_name() {
         (vec![special("t/sda", EntryType::Block, "")], "`t/sda` is of type Block"),
         (vec![special("t/null", EntryType::Char, "")], "`t/null` is of type Char"),
         (vec![special("t/pipe", EntryType::Fifo, "")], "`t/pipe` is of type Fifo"),
+        (vec![special("t/hole", EntryType::GNUSparse, "")], "`t/hole` is of type GNUSparse"),
+        // One whose map does not fit its size is refused by the tar library before anyone sees the member.
+        (vec![special("t/hole", EntryType::GNUSparse, "x")], "cannot be read as a tar: mismatch in sparse file"),
         (vec![special("t/h", EntryType::Link, "/etc/shadow")], "`t/h` has an absolute name"),
         (vec![special("t/h", EntryType::Link, "../../x")], "`t/h` has `..` in its name"),
         (vec![special("t/h", EntryType::Link, "t/none")], "`t/h` is a hard link to `t/none`, which is no earlier file"),

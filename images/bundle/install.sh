@@ -251,7 +251,7 @@ check_signature() {
     if ! find_signature "$outer"; then
         cat "$work/complaints" >&2
         stop 5 "$outer" "no signature counts${identity:+ as one of $identity}" \
-            "get the release again, or the current list of signers; look at this machine's clock"
+            "get the release again, or the current list of signers${revoked:+ (a key may be revoked)}; look at this machine's clock"
     fi
     awk -v path="$name/SHA256SUMS" 'substr($0, 67) == path { print substr($0, 1, 64) }' "$work/outer" >"$work/said"
     if [ "$(cat "$work/said")" != "$(digest <"$work/sums")" ]; then
@@ -295,7 +295,7 @@ check_set() {
 }
 
 head_of() {
-    printf '%s/%s' "$bundle" "$(sed -n '1s|^\./||p' "$1")"
+    printf '%s/%s' "$bundle" "$(sed 's|^\./||; q' "$1")"
 }
 
 check_files() {
@@ -346,6 +346,20 @@ place() {
         esac
     done
     printf '%s\n' "$root$at"
+}
+
+# This machine's depmod, or nothing. Found by its path: busybox's shell would take its own instead of the machine's.
+find_depmod() {
+    IFS=:
+    for tools in $PATH; do
+        if [ -x "$tools/depmod" ]; then
+            unset IFS
+            printf '%s\n' "$tools/depmod"
+            return 0
+        fi
+    done
+    unset IFS
+    command -v depmod || :
 }
 
 # Whether the system has a tool.
@@ -413,7 +427,7 @@ boot_steps() {
     mkinitfs) "$1" mkinitfs -o "/boot/initramfs-$version" "$version" ;;
     esac
     case $method in
-    dracut | mkinitcpio | mkinitfs) [ "$loader" = none ] || "$1" "$loader-mkconfig" -o "/boot/$loader/$loader.cfg" ;;
+    dracut | mkinitcpio | mkinitfs) [ "$loader" = none ] || "$1" "$loader-mkconfig" -o "/boot/$loader/grub.cfg" ;;
     esac
 }
 
@@ -430,7 +444,7 @@ entry_exists() {
         return 1
         ;;
     postinst.d) ! has update-initramfs || [ -e "$(place /boot)/initrd.img-$version" ] ;;
-    *) [ "$loader" = none ] || grep -qs "vmlinuz-$version" "$(place "/boot/$loader")/$loader.cfg" ;;
+    *) [ "$loader" = none ] || grep -qs "vmlinuz-$version" "$(place "/boot/$loader")/grub.cfg" ;;
     esac
 }
 
@@ -527,9 +541,13 @@ read_kernel() {
 # Whether the modules are in place as the tarball has them: two streams with the same bytes. What others added is theirs.
 modules_equal() {
     [ -d "$modules/$version" ] || return 1
-    sent=$(tar -xzOf "$tarball" usr | digest)
-    [ "$sent" = "$(cd "$modules" && { xargs cat <"$work/modules" 2>/dev/null || :; } | digest)" ] || return 1
-    ! command -v depmod >/dev/null 2>&1 || [ -s "$modules/$version/modules.dep" ]
+    # xargs takes names as they are only without spaces, so the places get names below the work folder.
+    ln -s "$modules" "$work/modules-there"
+    sent=$(tar -xzOf "$tarball" | digest)
+    found=$(cd "$work" && sed '/\/$/d; s|^boot/|unpacked/boot/|; s|^usr/lib/modules/|modules-there/|' members |
+        { xargs cat 2>/dev/null || :; } | digest)
+    [ "$sent" = "$found" ] || return 1
+    [ -z "$depmod" ] || [ -s "$modules/$version/modules.dep" ]
 }
 
 plan_kernel() {
@@ -539,6 +557,9 @@ plan_kernel() {
     if [ -d "$root/lib" ] && [ ! -L "$root/lib" ]; then modules_path=/lib/modules; fi
     modules=$(place $modules_path)
     choose_method
+    mkdir "$work/unpacked"
+    # By their names: asked for a folder, busybox's tar fails if the folder itself is no member.
+    sed 's|^|boot/|' "$work/boot" | xargs tar -xzof "$tarball" -C "$work/unpacked"
     if [ -L "$modules/$version" ] || { [ -e "$modules/$version" ] && [ ! -d "$modules/$version" ]; }; then
         stop 11 "$modules/$version" "it is in the way of the kernel's modules" "move it away"
     elif modules_equal; then
@@ -548,8 +569,6 @@ plan_kernel() {
     else
         modules_state=create
     fi
-    mkdir "$work/unpacked"
-    tar -xzof "$tarball" -C "$work/unpacked" boot
     before=$pending
     while read -r path; do
         target=/boot/$path
@@ -582,7 +601,7 @@ list_modules() {
 # The nearest folder above that is there.
 ancestor() {
     found=$1
-    while [ ! -e "$found" ] && [ ! -L "$found" ]; do found=${found%/*}; done
+    while [ -n "$found" ] && [ ! -e "$found" ] && [ ! -L "$found" ]; do found=${found%/*}; done
     printf '%s\n' "${found:-/}"
 }
 
@@ -686,8 +705,8 @@ unpack_kernel() {
     chmod -R u=rwX,go=rX "$stage"
     # Where depmod looks below its base differs with how it was built.
     ln -s usr/lib "$stage/lib"
-    if command -v depmod >/dev/null 2>&1; then
-        depmod -b "$stage" "$version" || stop 11 depmod "it failed on the new kernel's modules; nothing was put in place"
+    if [ -n "$depmod" ]; then
+        "$depmod" -b "$stage" "$version" || stop 11 "$depmod" "it failed on the new kernel; nothing was put in place"
     fi
     list_modules "$stage/usr/lib/modules"
 }
@@ -741,11 +760,11 @@ write_journal() {
 
 # Keeps what stood in the place of kvm.conf, under a name that modprobe does not read.
 back_up() {
-    sum=$(digest <"$1")
-    backup=$1.backup-$(printf '%s' "$sum" | cut -c 1-12)
+    kept=$(digest <"$1")
+    backup=$1.backup-$(printf '%s' "$kept" | cut -c 1-12)
     [ -e "$backup" ] || {
         tell "back up $1 to ${backup##*/}"
-        [ $dry = 1 ] || write "$1" "$sum" 644 "$backup"
+        [ $dry = 1 ] || write "$1" "$kept" 644 "$backup"
     }
 }
 
@@ -782,7 +801,7 @@ run_step() {
 
 # Whether modules.dep will be missing: this machine's depmod made it, unless there is none.
 lacks_depmod() {
-    ! command -v depmod >/dev/null 2>&1 && [ ! -s "$modules/$version/modules.dep" ]
+    [ -z "$depmod" ] && [ ! -s "$modules/$version/modules.dep" ]
 }
 
 # Sets `left` if something remains for the user.
@@ -841,6 +860,7 @@ restore_labels() {
 : >"$work/plan" && : >"$work/needs" && : >"$work/entries"
 journal_form='# snp journal 1'
 journal=$(place "$prefix/share/snp")/journal
+depmod=$(find_depmod)
 pending=0 kernel_todo=0 boot_todo=0 booted=0 left=''
 read_journal
 plan_files
@@ -878,7 +898,7 @@ elif [ $dry = 1 ]; then
 else
     sync
     printf 'done: all of that is in place now\n'
-    ! wanted kernel || printf 'kernel: choose %s in the boot menu; uname -r then prints it\n' "$version"
+    [ $booted = 0 ] || printf 'kernel: choose %s in the boot menu; uname -r then prints it\n' "$version"
 fi
 if [ -n "$left" ]; then
     print_rest

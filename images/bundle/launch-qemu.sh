@@ -11,6 +11,8 @@
 #   128 + N   ended by signal N (129 HUP, 130 INT, 131 QUIT, 143 TERM)
 
 set -u
+# With a closed input the next file that is opened would become the guest's keyboard.
+[ ! -d /proc/self/fd ] || [ -e /proc/self/fd/0 ] || exec </dev/null
 
 # --- 1. Variables to change; options override them ----------------------------------------------------------------
 
@@ -379,6 +381,22 @@ else
     code=$resolved
 fi
 
+# Hashes of kernel, initrd and command line go into the measurement only if the firmware has a page for them.
+if [ "$sev" != none ]; then
+    object='sev-guest'
+    [ "$sev" != snp ] || object='sev-snp-guest'
+    if [ "$KERNEL_HASHES" = auto ]; then
+        KERNEL_HASHES=off
+        firmware=${image:-$code}
+        case ${firmware##*/} in *amdsev*) [ -z "$KERNEL_FILE" ] || KERNEL_HASHES=on ;; esac
+        [ -z "$KERNEL_FILE" ] || [ "$KERNEL_HASHES" = on ] ||
+            note "kernel, initrd and command line are not measured: -bios .../OVMF.amdsev.fd measures them"
+    fi
+    [ "$KERNEL_HASHES" = off ] || has "$(properties "$object")" kernel-hashes ||
+        stop 70 "$object of QEMU '$QEMU_EXE' ($qemu_version) has no kernel-hashes: give -kernel-hashes off, or a newer QEMU" \
+            "with -qemu"
+fi
+
 # --- 5. The guest's files -----------------------------------------------------------------------------------------
 
 disk_format() {
@@ -486,13 +504,12 @@ check_vars() {
 
 # A store that is there is never replaced, also not by another guest that starts at the same moment.
 make_vars() {
-    need_file 'variable store template' "$template" 'give a folder that holds OVMF_VARS.fd with -bios'
     folder=${vars%/*}/
     mkdir -p -- "$folder" || stop 66 "folder '$folder' of the variable store cannot be made: give another place with -vars"
     fresh=$(mktemp -- "$folder.vars.XXXXXX") ||
         stop 66 "no file can be made in '$folder' for the variable store: give another place with -vars"
     # A file system without hard links gets a rename, which could only lose a store made in this very moment.
-    if ! cat -- "$resolved" >"$fresh" ||
+    if ! cat -- "$template" >"$fresh" ||
         ! { ln -- "$fresh" "$vars" 2>/dev/null || [ -e "$vars" ] || mv -- "$fresh" "$vars"; }; then
         rm -f -- "$fresh"
         stop 66 "variable store '$vars' cannot be written: give another file with -vars"
@@ -501,7 +518,12 @@ make_vars() {
     [ "$temporary_vars" = 1 ] || note "new variable store: $vars"
 }
 
-[ -z "$vars" ] || [ ! -e "$vars" ] || check_vars
+if [ -n "$vars" ] && [ -e "$vars" ]; then
+    check_vars
+elif [ -n "$code" ]; then
+    need_file 'variable store template' "$template" 'give a folder that holds OVMF_VARS.fd with -bios'
+    template=$resolved
+fi
 
 # --- 6. What this machine allows ----------------------------------------------------------------------------------
 
@@ -644,8 +666,6 @@ caught() {
 }
 
 if [ "$dry_run" = 0 ]; then
-    # A closed input would make the next file that is opened the guest's keyboard.
-    ( : <&0 ) 2>/dev/null || exec </dev/null
     exec 3<&0
     trap finish EXIT
     trap 'caught 1' HUP
@@ -695,6 +715,9 @@ if [ -n "$BRIDGE" ]; then
     set -- "$@" -netdev "bridge,id=vmnic,br=$BRIDGE,helper=$escaped" -device "$nic"
 elif [ "$USE_DEFAULT_NETWORK" = 1 ]; then
     set -- "$@" -netdev user,id=vmnic -device "$nic"
+else
+    # QEMU would add a card of its own choice, and wants a ROM for it.
+    set -- "$@" -nic none
 fi
 
 if [ -n "$HDA" ]; then
@@ -708,16 +731,6 @@ if [ -n "$HDA" ]; then
 fi
 
 if [ "$sev" != none ]; then
-    # Hashes of kernel, initrd and command line go into the measurement only if the firmware has a page for them.
-    if [ "$KERNEL_HASHES" = auto ]; then
-        KERNEL_HASHES=off
-        firmware=${image:-$code}
-        case ${firmware##*/} in *amdsev*) [ -z "$KERNEL_FILE" ] || KERNEL_HASHES=on ;; esac
-        [ -z "$KERNEL_FILE" ] || [ "$KERNEL_HASHES" = on ] ||
-            note "kernel, initrd and command line are not measured: -bios .../OVMF.amdsev.fd measures them"
-    fi
-    object='sev-guest'
-    [ "$sev" != snp ] || object='sev-snp-guest'
     policy=
     case $sev,$ALLOW_DEBUG in
         # Bit 0 forbids debugging, bit 2 demands SEV-ES; QEMU's default is 1.
@@ -728,12 +741,7 @@ if [ "$sev" != none ]; then
         snp,1) policy=,policy=0xb0000 ;;
     esac
     common=id=sev0$policy,cbitpos=$CBITPOS,reduced-phys-bits=1
-    if [ "$KERNEL_HASHES" = on ]; then
-        has "$(properties "$object")" kernel-hashes ||
-            stop 70 "$object of QEMU '$QEMU_EXE' ($qemu_version) has no kernel-hashes: give -kernel-hashes off, or a" \
-                "newer QEMU with -qemu"
-        common=$common,kernel-hashes=on
-    fi
+    [ "$KERNEL_HASHES" = off ] || common=$common,kernel-hashes=on
     case $dialect in
         upstream) set -- "$@" -machine confidential-guest-support=sev0,vmport=off ;;
         *) set -- "$@" -machine memory-encryption=sev0,vmport=off ;;

@@ -110,10 +110,12 @@ impl List {
                 "Essential" => entry.essential = value == "yes",
                 "Priority" => entry.priority = Priority::parse(value),
                 // A field of 4 GB is none: no index is that large.
-                field => match (FIELDS.iter().position(|known| *known == field), u32::try_from(value.len())) {
-                    (Some(at), Ok(length)) => (values[at], entry.lengths[at]) = (value, length),
-                    _ => {}
-                },
+                field => {
+                    let at = FIELDS.iter().position(|known| *known == field);
+                    if let Some((at, length)) = at.zip(u32::try_from(value.len()).ok()) {
+                        (values[at], entry.lengths[at]) = (value, length);
+                    }
+                }
             }
         }
         if values[0].is_empty() || values[1].is_empty() {

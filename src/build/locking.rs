@@ -1,13 +1,15 @@
 //! From documents to locks: the only step that decides what "now" means. An existing lock is kept as it is while it fits
 //! its document; when the document changed, the archives' old state is replayed by hash before a new one is asked for.
 
+mod kind;
 mod newest;
+
+pub use kind::Lock;
 
 use super::{Borders, image};
 use crate::archive::{Indexes, Keep, Need, Site, resolve};
 use crate::date::Epoch;
-use crate::definition::{Archive, ImageDefinition};
-use crate::digest::Digest;
+use crate::definition::Archive;
 use crate::document;
 use crate::error::{Error, Kind, Result};
 use crate::fetch::Wanted;
@@ -38,7 +40,8 @@ pub fn image(name: &str, old: Option<&ImageLock>, freshness: Freshness, borders:
     let definition = borders.project.image(name)?;
     let kept = old.filter(|_| freshness == Freshness::Keep).map(|lock| lock.suite.as_slice());
     let keyring = borders.project.keyring("images", &definition.archive.keyring)?;
-    let (suite, indexes) = state(&definition.archive, IMAGE, &keyring, (Need::Packages, Keep::Packages), kept, borders)?;
+    let (suite, indexes) =
+        state(&definition.archive, IMAGE, &keyring, (Need::Packages, Keep::Packages), kept, borders)?;
     let packages = indexes.packages();
     let package = resolve::resolve(&packages, &definition.archive.architecture, &definition.root.packages)?;
     borders.report.say(format!("{} packages of {} chosen", package.len(), packages.len()));
@@ -173,53 +176,4 @@ fn state(
     };
     let indexes = site.indexes(&locks, keep)?;
     Ok((locks, indexes))
-}
-
-/// Whether an image lock was resolved from this definition.
-///
-/// # Errors
-/// [`Kind::Document`] when the definition has no canonical form.
-pub fn image_fits(lock: &ImageLock, definition: &ImageDefinition) -> Result<bool> {
-    Ok(lock.definition == document::identity(definition)?)
-}
-
-/// Whether a release lock was resolved from this release file.
-///
-/// # Errors
-/// [`Kind::Document`] when the release has no canonical form.
-pub fn release_fits(lock: &ReleaseLock, release: &Release) -> Result<bool> {
-    Ok(lock.definition == document::identity(release)?)
-}
-
-/// What moved between two image locks, one line each.
-pub fn image_changes(old: &ImageLock, new: &ImageLock) -> Vec<String> {
-    let versions = |lock: &ImageLock| -> BTreeMap<String, String> {
-        lock.package.iter().map(|package| (package.name.clone(), package.version.clone())).collect()
-    };
-    let mut lines = changes(&versions(old), &versions(new));
-    if old.diff_id != new.diff_id {
-        lines.push(format!("diff_id {} -> {}", old.diff_id.short(), new.diff_id.short()));
-    }
-    lines
-}
-
-/// What moved between two release locks, one line each.
-pub fn release_changes(old: &ReleaseLock, new: &ReleaseLock) -> Vec<String> {
-    let versions = |lock: &ReleaseLock| -> BTreeMap<String, String> {
-        let digest = |digest: Option<Digest>| digest.map_or("unpinned".to_owned(), |digest| digest.short());
-        let name = |source: &SourceLock| format!("{} {}", source.component, source.folder);
-        lock.source.iter().map(|s| (name(s), format!("{} ({})", s.version, digest(s.digest)))).collect()
-    };
-    changes(&versions(old), &versions(new))
-}
-
-fn changes(old: &BTreeMap<String, String>, new: &BTreeMap<String, String>) -> Vec<String> {
-    let gone =
-        old.iter().filter(|(name, _)| !new.contains_key(*name)).map(|(name, version)| format!("- {name} {version}"));
-    let come = new.iter().filter_map(|(name, version)| match old.get(name) {
-        None => Some(format!("+ {name} {version}")),
-        Some(before) if before != version => Some(format!("  {name} {before} -> {version}")),
-        Some(_) => None,
-    });
-    gone.chain(come).collect()
 }

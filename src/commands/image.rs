@@ -5,9 +5,11 @@ use super::session::Session;
 use crate::cli::{Compress, Image};
 use crate::terminal;
 use serde::Serialize;
-use snpforge::build::{Borders, fetch, image as making, locking};
+use snpforge::build::locking::Lock as _;
+use snpforge::build::{Borders, fetch, image as making};
 use snpforge::compress::Format;
 use snpforge::error::{Error, Result};
+use snpforge::lock::ImageLock;
 use snpforge::{oci, store::files};
 use std::fs::File;
 use std::path::Path;
@@ -39,7 +41,7 @@ pub fn run(command: &Image, session: &Session) -> Result<()> {
 }
 
 fn made(name: &str, locked: bool, borders: &Borders<'_>) -> Result<oci::Image> {
-    let lock = lock::image(name, locked, borders)?;
+    let lock: ImageLock = lock::current(name, locked, borders)?;
     let definition = borders.project.image(name)?;
     if !borders.store.contains(&lock.diff_id) {
         fetch::packages(&definition.archive, &lock, borders)?;
@@ -112,7 +114,7 @@ fn list(json: bool, borders: &Borders<'_>) -> Result<()> {
 fn listed(name: &str, borders: &Borders<'_>) -> Result<Listed> {
     let definition = borders.project.image(name)?;
     let lock = borders.project.image_lock(name, true)?;
-    let fits = lock.as_ref().map_or(Ok::<bool, Error>(false), |lock| locking::image_fits(lock, &definition))?;
+    let fits = lock.as_ref().map_or(Ok(false), |lock| lock.fits(name, borders.project))?;
     Ok(Listed {
         name: name.to_owned(),
         summary: definition.summary,

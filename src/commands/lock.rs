@@ -3,7 +3,7 @@
 use super::session::Session;
 use crate::cli::{Lock, Which};
 use crate::terminal;
-use snpforge::build::locking::{self, Freshness};
+use snpforge::build::locking::{self, Freshness, Lock as _};
 use snpforge::build::{Borders, plan::Documents};
 use snpforge::component::Component;
 use snpforge::error::{Error, Kind, Result};
@@ -22,138 +22,66 @@ pub fn lock(arguments: &Lock, session: &Session) -> Result<()> {
             (None, _) => borders.project.release(&arguments.release)?.image,
         };
         if arguments.check {
-            return check(release, &image, borders);
+            check::<ImageLock>(&image, borders)?;
+            release.map_or(Ok(()), |release| check::<ReleaseLock>(release, borders))?;
+            terminal::line("the locks fit their documents; digests are checked when inputs are used");
+            return Ok(());
         }
         let freshness = if arguments.update { Freshness::Update } else { Freshness::Keep };
-        lock_image(&image, freshness, arguments.dry_run, borders)?;
-        release.map_or(Ok(()), |release| lock_release(release, freshness, arguments.dry_run, borders))
+        update::<ImageLock>(&image, freshness, arguments.dry_run, borders)?;
+        release.map_or(Ok(()), |release| update::<ReleaseLock>(release, freshness, arguments.dry_run, borders))
     })
 }
 
-fn lock_image(name: &str, freshness: Freshness, dry_run: bool, borders: &Borders<'_>) -> Result<()> {
-    let old = borders.project.image_lock(name, true)?;
-    let fits = match &old {
-        Some(old) => locking::image_fits(old, &borders.project.image(name)?)?,
-        None => false,
-    };
+fn update<L: locking::Lock>(name: &str, freshness: Freshness, dry_run: bool, borders: &Borders<'_>) -> Result<()> {
+    let old = L::read(name, true, borders.project)?;
+    let fits = old.as_ref().map_or(Ok(false), |old| old.fits(name, borders.project))?;
+    let path = format!("{}/{name}.lock", L::FOLDER);
     if fits && freshness == Freshness::Keep {
-        terminal::line(format!("images/{name}.lock fits; --update resolves it anew"));
+        terminal::line(format!("{path} fits; --update resolves it anew"));
         return Ok(());
     }
-    let new = locking::image(name, old.as_ref(), freshness, borders)?;
-    let changes = old.as_ref().map_or_else(Vec::new, |old| locking::image_changes(old, &new));
-    let text = new.render(name)?;
-    let same = old.as_ref() == Some(&new);
-    finish("images", name, &text, same, dry_run, &changes, borders)
-}
-
-fn lock_release(name: &str, freshness: Freshness, dry_run: bool, borders: &Borders<'_>) -> Result<()> {
-    let old = borders.project.release_lock(name, true)?;
-    let fits = match &old {
-        Some(old) => locking::release_fits(old, &borders.project.release(name)?)?,
-        None => false,
-    };
-    if fits && freshness == Freshness::Keep {
-        terminal::line(format!("releases/{name}.lock fits; --update resolves it anew"));
-        return Ok(());
-    }
-    let new = locking::release(name, old.as_ref(), freshness, borders)?;
-    let changes = old.as_ref().map_or_else(Vec::new, |old| locking::release_changes(old, &new));
-    let text = new.render(name)?;
-    let same = old.as_ref() == Some(&new);
-    finish("releases", name, &text, same, dry_run, &changes, borders)
-}
-
-fn finish(
-    folder: &str,
-    name: &str,
-    text: &str,
-    same: bool,
-    dry_run: bool,
-    changes: &[String],
-    borders: &Borders<'_>,
-) -> Result<()> {
-    changes.iter().for_each(terminal::line);
-    if same {
-        terminal::line(format!("{folder}/{name}.lock is up to date"));
+    let new = L::resolve(name, old.as_ref(), freshness, borders)?;
+    old.iter().flat_map(|old| old.changes(&new)).for_each(terminal::line);
+    if old.as_ref() == Some(&new) {
+        terminal::line(format!("{path} is up to date"));
     } else if dry_run {
-        terminal::line(format!("{folder}/{name}.lock would be written"));
+        terminal::line(format!("{path} would be written"));
     } else {
-        let path = borders.project.write_lock(folder, name, true, text)?;
+        let path = borders.project.write_lock(L::FOLDER, name, true, &new.text(name)?)?;
         terminal::line(format!("wrote {}", path.display()));
     }
     Ok(())
 }
 
-fn check(release: Option<&str>, image: &str, borders: &Borders<'_>) -> Result<()> {
-    let found = tracked_image(image, borders)?;
-    fit(&format!("images/{image}.lock"), image_fits(image, found.as_ref(), borders)?)?;
-    if let Some(release) = release {
-        let found = borders.project.release_lock(release, true)?;
-        let document = borders.project.release(release)?;
-        let fits = found.map(|lock| locking::release_fits(&lock, &document)).transpose()?;
-        fit(&format!("releases/{release}.lock"), fits)?;
-    }
-    terminal::line("the locks fit their documents");
-    Ok(())
-}
-
-fn tracked_image(name: &str, borders: &Borders<'_>) -> Result<Option<ImageLock>> {
-    borders.project.image_lock(name, true)
-}
-
-fn image_fits(name: &str, lock: Option<&ImageLock>, borders: &Borders<'_>) -> Result<Option<bool>> {
-    let definition = borders.project.image(name)?;
-    lock.map(|lock| locking::image_fits(lock, &definition)).transpose()
-}
-
-fn fit(path: &str, fits: Option<bool>) -> Result<()> {
-    let cause = match fits {
+fn check<L: locking::Lock>(name: &str, borders: &Borders<'_>) -> Result<()> {
+    let lock = L::read(name, true, borders.project)?;
+    let cause = match lock.map(|lock| lock.fits(name, borders.project)).transpose()? {
         Some(true) => return Ok(()),
         Some(false) => "does not fit its document, which changed",
         None => "does not exist",
     };
-    Err(Error::new(Kind::Lock, path, cause).remedy("run `snpforge lock` and commit what it writes"))
+    Err(Error::new(Kind::Lock, format!("{}/{name}.lock", L::FOLDER), cause)
+        .remedy("run `snpforge lock` and commit what it writes"))
 }
 
-/// An image's lock: the untracked one if an input was gone, the tracked one if it fits, else resolved and written now.
+/// The lock of an image or a release: the untracked one if an input was gone, the tracked one if it fits, else resolved
+/// and written now.
 ///
 /// # Errors
 /// [`Kind::Lock`] with `locked` when there is none that fits.
-pub fn image(name: &str, locked: bool, borders: &Borders<'_>) -> Result<ImageLock> {
-    let definition = borders.project.image(name)?;
+pub fn current<L: locking::Lock>(name: &str, locked: bool, borders: &Borders<'_>) -> Result<L> {
     for tracked in [false, true] {
-        let Some(lock) = borders.project.image_lock(name, tracked)?.filter(|_| tracked || !locked) else { continue };
-        if locking::image_fits(&lock, &definition)? {
-            say_untracked("images", name, tracked, borders);
+        let Some(lock) = L::read(name, tracked, borders.project)?.filter(|_| tracked || !locked) else { continue };
+        if lock.fits(name, borders.project)? {
+            say_untracked(L::FOLDER, name, tracked, borders);
             return Ok(lock);
         }
     }
-    refuse_if(locked, "images", name)?;
-    let old = borders.project.image_lock(name, true)?;
-    let new = locking::image(name, old.as_ref(), Freshness::Keep, borders)?;
-    let path = borders.project.write_lock("images", name, true, &new.render(name)?)?;
-    borders.report.say(format!("wrote {}", path.display()));
-    Ok(new)
-}
-
-/// A release's lock, as [`image`].
-///
-/// # Errors
-/// [`Kind::Lock`] with `locked` when there is none that fits.
-pub fn release(name: &str, locked: bool, borders: &Borders<'_>) -> Result<ReleaseLock> {
-    let document = borders.project.release(name)?;
-    for tracked in [false, true] {
-        let Some(lock) = borders.project.release_lock(name, tracked)?.filter(|_| tracked || !locked) else { continue };
-        if locking::release_fits(&lock, &document)? {
-            say_untracked("releases", name, tracked, borders);
-            return Ok(lock);
-        }
-    }
-    refuse_if(locked, "releases", name)?;
-    let old = borders.project.release_lock(name, true)?;
-    let new = locking::release(name, old.as_ref(), Freshness::Keep, borders)?;
-    let path = borders.project.write_lock("releases", name, true, &new.render(name)?)?;
+    refuse_if(locked, L::FOLDER, name)?;
+    let old = L::read(name, true, borders.project)?;
+    let new = L::resolve(name, old.as_ref(), Freshness::Keep, borders)?;
+    let path = borders.project.write_lock(L::FOLDER, name, true, &new.text(name)?)?;
     borders.report.say(format!("wrote {}", path.display()));
     Ok(new)
 }
@@ -187,19 +115,20 @@ fn refuse_if(locked: bool, folder: &str, name: &str) -> Result<()> {
 pub fn without_the_gone(which: &Which, borders: &Borders<'_>) -> Result<()> {
     let document = borders.project.release(&which.release)?;
     let image = which.image.clone().unwrap_or(document.image);
-    let new_image = locking::image(&image, None, Freshness::Update, borders)?;
-    let new_release = locking::release(&which.release, None, Freshness::Update, borders)?;
-    let mut changes = Vec::new();
-    if let Some(old) = borders.project.image_lock(&image, true)? {
-        changes.extend(locking::image_changes(&old, &new_image));
-    }
-    if let Some(old) = borders.project.release_lock(&which.release, true)? {
-        changes.extend(locking::release_changes(&old, &new_release));
-    }
-    borders.project.write_lock("images", &image, false, &new_image.render(&image)?)?;
-    borders.project.write_lock("releases", &which.release, false, &new_release.render(&which.release)?)?;
+    let (image_text, mut changes) = anew::<ImageLock>(&image, borders)?;
+    let (release_text, more) = anew::<ReleaseLock>(&which.release, borders)?;
+    changes.extend(more);
+    borders.project.write_lock(ImageLock::FOLDER, &image, false, &image_text)?;
+    borders.project.write_lock(ReleaseLock::FOLDER, &which.release, false, &release_text)?;
     borders.report.warn(format!("resolved anew; this is NOT the tracked release:\n  {}", changes.join("\n  ")));
     Ok(())
+}
+
+/// A lock as it would be written today, and what it changes in the tracked one.
+fn anew<L: locking::Lock>(name: &str, borders: &Borders<'_>) -> Result<(String, Vec<String>)> {
+    let new = L::resolve(name, None, Freshness::Update, borders)?;
+    let old = L::read(name, true, borders.project)?;
+    Ok((new.text(name)?, old.map_or_else(Vec::new, |old| old.changes(&new))))
 }
 
 /// Everything a plan is made from.
@@ -216,8 +145,8 @@ pub fn documents(which: &Which, wished: &[Component], borders: &Borders<'_>) -> 
     for component in components {
         methods.insert(component, borders.project.method(component, &document)?);
     }
-    let image_lock = image(&image_name, which.locked, borders)?;
-    let release_lock = release(&which.release, which.locked, borders)?;
+    let image_lock: ImageLock = current(&image_name, which.locked, borders)?;
+    let release_lock: ReleaseLock = current(&which.release, which.locked, borders)?;
     let unpinned = snpforge::build::fetch::unpinned(&release_lock, borders)?;
     Ok(Documents {
         release_name: which.release.clone(),
