@@ -3,8 +3,8 @@
 # of them needs more than LIMIT KiB [default: 64 MiB]. The processes of a build are not counted: a recipe that only writes
 # the expected files stands in for OVMF's, in a copy of the project.
 #
-# Starts with an empty store and downloads all inputs (240 MB); with BENCH_CACHE, a folder with a full store, it uses a copy
-# of that and leaves `fetch` out. Needs /usr/bin/time. Usage: benches/memory.sh [LIMIT]
+# Downloads all inputs twice (1 GB): for `lock` and, into a second empty store, for `fetch`. With BENCH_CACHE, a folder with a
+# store, it begins with a copy of that and leaves `fetch` out. Needs /usr/bin/time. Usage: benches/memory.sh [LIMIT]
 set -euo pipefail
 cd "$(dirname "$0")/.."
 limit=${1:-65536}
@@ -29,8 +29,6 @@ peak() {
     [ "$rss" -le "$limit" ] || over=1
 }
 store=$XDG_CACHE_HOME/snpforge
-diff_id=$(awk '/^diff-id/{gsub(/"/,"",$3); print $3}' images/debian-12.lock)
-layer=$store/blobs/${diff_id:0:2}/$diff_id
 
 mkdir "$work/project"
 cp -r Containerfile.* images releases "$work/project"
@@ -46,23 +44,34 @@ for file in $files; do
 done
 RECIPE
 
+snpforge() { # snpforge NAME ARGUMENT...: in the copy of the project
+    local name=$1
+    shift
+    peak "$name" "$program" --project "$work/project" "$@"
+}
 if [ -n "${BENCH_CACHE:-}" ]; then
     cp -r "$BENCH_CACHE/snpforge" "$store"
-    rm -f "$layer"
+    snpforge "lock --update" lock --update --release debian
 else
-    peak "fetch, empty store" "$program" fetch --release debian --locked
+    snpforge "lock --update, empty store" lock --update --release debian
+    XDG_CACHE_HOME=$work/second
+    mkdir "$XDG_CACHE_HOME"
+    snpforge "fetch, empty store" fetch --release debian --locked
+    rm -rf "$XDG_CACHE_HOME"
+    XDG_CACHE_HOME=$work/cache
 fi
-peak "image build, layer missing" "$program" image build debian-12 --locked --offline
-peak "image build, layer there" "$program" image build debian-12 --locked --offline
-for format in none gzip zstd; do
-    peak "image export, $format" "$program" image export debian-12 "$work/image.tar" --compress $format
-done
-rm -f "$work/image.tar" "$layer"
-peak "build ovmf, layer missing" "$program" --project "$work/project" build ovmf --release debian --locked --offline \
-    --engine "${ENGINE:-embedded}" --out "$work/products"
-rm -rf "$store/actions" "$work/products"
-peak "build ovmf, all there" "$program" --project "$work/project" build ovmf --release debian --locked --offline \
-    --engine "${ENGINE:-embedded}" --out "$work/products"
+diff_id=$(awk '/^diff-id/{gsub(/"/,"",$3); print $3}' "$work/project/images/debian-12.lock")
+layer=$store/blobs/${diff_id:0:2}/$diff_id
 rm -f "$layer"
-peak "lock --update" "$program" --project "$work/project" lock --update --release debian
+snpforge "image build, layer missing" image build debian-12 --locked --offline
+snpforge "image build, layer there" image build debian-12 --locked --offline
+for format in none gzip zstd; do
+    snpforge "image export, $format" image export debian-12 "$work/image.tar" --compress $format
+done
+rm -f "$work/image.tar"
+build=(build ovmf --release debian --locked --offline --engine "${ENGINE:-embedded}" --out "$work/products")
+rm -f "$layer"
+snpforge "build ovmf, layer missing" "${build[@]}"
+rm -rf "$store/actions" "$work/products"
+snpforge "build ovmf, all there" "${build[@]}"
 exit $over

@@ -39,7 +39,7 @@
 //! | 3 borders | [`engine`], [`source`], [`archive`], [`fetch`], [`mirror`], [`project`], [`sign`], [`store`], [`tree`] | one foreign thing each |
 //! | 2 bytes | [`tarball`], [`compress`], [`deb`], [`oci`], [`firmware`] | `Read` and `Write`, no paths of this machine |
 //! | 1 documents | [`release`], [`definition`], [`lock`], [`containerfile`], [`sums`], [`document`] | text to value and back |
-//! | 0 words | [`digest`], [`date`], [`component`], [`error`], [`report`], [`environment`], [`cancel`] | std, serde, sha2 |
+//! | 0 words | [`digest`], [`date`], [`component`], [`error`], [`report`], [`environment`], [`cancel`], [`heap`] | std, libc, serde, sha2 |
 //!
 //! # The build contract, equal on every engine
 //!
@@ -83,6 +83,7 @@ pub mod environment;
 pub mod error;
 pub mod fetch;
 pub mod firmware;
+pub mod heap;
 pub mod lock;
 pub mod mirror;
 pub mod oci;

@@ -13,6 +13,7 @@ use snpforge::date::Epoch;
 use snpforge::engine::embedded;
 use snpforge::environment::Environment;
 use snpforge::error::{Error, Kind, Result};
+use snpforge::heap;
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -21,6 +22,7 @@ fn main() -> ExitCode {
     if let Some(code) = embedded::stage(std::env::args_os()) {
         return code;
     }
+    heap::settle();
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => return unparsed(&error),

@@ -11,6 +11,7 @@ use crate::digest::Digest;
 use crate::document;
 use crate::engine::contract;
 use crate::error::{Error, Kind, Result};
+use crate::heap;
 use crate::lock::{ImageLock, PackageLock};
 use crate::oci::image::Description;
 use crate::oci::{self, Image, layer};
@@ -115,6 +116,7 @@ pub fn make_layer(
     let (mut blob, scratch) = (borders.store.writer()?, borders.store.unnamed()?);
     let workers = rayon::current_num_threads();
     layer::build(&inputs, &recipe, workers, &scratch, &mut blob, borders.report, borders.cancel)?;
+    heap::give_back();
     blob.commit(None)
 }
 

@@ -13,6 +13,7 @@ use crate::definition::Archive;
 use crate::document;
 use crate::error::{Error, Kind, Result};
 use crate::fetch::Wanted;
+use crate::heap;
 use crate::lock::{FORMAT, ImageLock, PackageLock, ReleaseLock, SourceLock, SuiteLock};
 use crate::release::{Release, Source};
 use std::collections::BTreeMap;
@@ -46,6 +47,7 @@ pub fn image(name: &str, old: Option<&ImageLock>, freshness: Freshness, borders:
     borders.report.say(format!("{} packages of {} chosen", package.len(), packages.len()));
     // The index is large, and making the layer wants memory too.
     drop(indexes);
+    heap::give_back();
     let epoch = suite.iter().map(|suite| suite.date).max().unwrap_or(Epoch(0));
     download(&definition.archive, &package, borders)?;
     let (diff_id, _) = image::make_layer(&definition, epoch, &package, borders)?;

@@ -23,6 +23,7 @@ use crate::digest::Digest;
 use crate::document;
 use crate::error::{Error, Kind, Result};
 use crate::fetch::{Fetch, Wanted};
+use crate::heap;
 use crate::lock::{FORMAT, FileLock, PackageLock, Pin, SourceLock};
 use crate::release::Source;
 use crate::report::{Report, Unit};
@@ -171,6 +172,7 @@ impl Workshop<'_> {
         let task = format!("source {folder}");
         self.report.begin(&task, None, Unit::Steps);
         let made = make()?;
+        heap::give_back();
         self.report.end(&task, format!("sha256 {}", made.digest.short()));
         Ok(made)
     }

@@ -67,6 +67,10 @@ impl Spool {
 
     /// Puts a whole tree below `folder` (empty: at the top).
     pub(super) fn graft(&mut self, folder: &[u8], nodes: BTreeMap<Vec<u8>, Node>) {
+        if self.nodes.is_empty() && folder.is_empty() {
+            self.nodes = nodes;
+            return;
+        }
         for (path, node) in nodes {
             let below = [folder, if folder.is_empty() { b"" } else { b"/" }, path.as_slice()].concat();
             self.nodes.insert(below, node);

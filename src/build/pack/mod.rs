@@ -1,7 +1,7 @@
 //! Packing artifacts into products: one tarball per component with its checksum beside it and, if wished, the whole
 //! bundle. A tarball is made whole before it gets its name, and a product of other content is never replaced.
 
-mod archive;
+pub mod archive;
 pub mod bundle;
 mod component;
 mod deliver;

@@ -1,4 +1,4 @@
-//! The system calls for which no safe wrapper exists: the only unsafe code of the project. Each is called by a stage of
+//! The system calls for which no safe wrapper exists: with `heap` the only unsafe code of the project. Each is called by a stage of
 //! the sandbox, a process of its own with one thread.
 
 #![allow(unsafe_code, reason = "some system calls have no safe wrapper; each says why it is sound")]

@@ -171,7 +171,7 @@ struct Tee {
     at: usize,
 }
 
-const CHUNK: usize = 1 << 20;
+const CHUNK: usize = 256 * 1024;
 
 impl Read for Tee {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
