@@ -223,7 +223,7 @@ impl<'a> Install<'a> {
     }
 
     /// As a user without rights.
-    pub fn as_nobody(mut self) -> Self {
+    pub fn without_rights(mut self) -> Self {
         self.command.uid(65534).gid(65534);
         self
     }

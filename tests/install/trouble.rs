@@ -64,14 +64,14 @@ fn rights(shell: Shell) {
     system.folder("etc").folder("usr").folder("boot").folder("opt").folder("home/user");
     std::os::unix::fs::chown(system.at("home/user"), Some(65534), Some(65534)).unwrap();
     let before = system.state();
-    let run = Install::new(shell, &bundle).as_nobody().root(&system).run();
+    let run = Install::new(shell, &bundle).without_rights().root(&system).run();
     run.expect(11, &["this user may not write there", "run as root"]);
     // Looking is allowed.
-    let run = Install::new(shell, &bundle).as_nobody().root(&system).with(&["--dry-run"]).run();
+    let run = Install::new(shell, &bundle).without_rights().root(&system).with(&["--dry-run"]).run();
     run.expect(20, &["a real run has to be root's", "would: create"]);
     assert_eq!(before, system.state());
     let own = ["--prefix", "/home/user/snp", "--only", "qemu,ovmf"];
-    Install::new(shell, &bundle).as_nobody().root(&system).with(&own).run().expect(0, &["done:"]);
+    Install::new(shell, &bundle).without_rights().root(&system).with(&own).run().expect(0, &["done:"]);
     assert_eq!(system.read("home/user/snp/bin/qemu-img"), "images");
 }
 
