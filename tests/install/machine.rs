@@ -33,6 +33,7 @@ pub enum Need {
     Keys,
     Root,
     Mounts,
+    Alone,
 }
 
 impl Need {
@@ -46,8 +47,8 @@ impl Need {
             Need::Keys => {
                 Command::new("ssh-keygen").arg("-?").output().err().map(|error| format!("ssh-keygen: {error}"))
             }
-            Need::Root | Need::Mounts if !root => Some("only root may chroot and mount".into()),
-            Need::Root => {
+            Need::Root | Need::Mounts | Need::Alone if !root => Some("only root may chroot and mount".into()),
+            Need::Root | Need::Alone => {
                 let root = System::new();
                 root.busybox();
                 let inside = root.path().to_str().unwrap().to_owned();
