@@ -45,7 +45,8 @@ fn measure(work: impl FnOnce() -> u64) -> Cost {
 
 /// Takes the folder's files into the store, as collecting the products of a build does.
 fn members(folder: &Path, store: &Store) -> Members {
-    let files = walkdir::WalkDir::new(folder).into_iter().map(Result::unwrap).filter(|entry| entry.file_type().is_file());
+    let files =
+        walkdir::WalkDir::new(folder).into_iter().map(Result::unwrap).filter(|entry| entry.file_type().is_file());
     let member = |entry: walkdir::DirEntry| {
         let bytes = std::fs::read(entry.path()).unwrap();
         let mode = if entry.metadata().unwrap().permissions().mode() & 0o100 == 0 { 0o644 } else { 0o755 };
@@ -71,7 +72,8 @@ fn ours(members: &Members, store: &Store, jobs: usize) -> Cost {
 
 /// tar with the options that a reproducible tarball needs, and pigz without name and time.
 fn theirs(folder: &Path, out: &Path, jobs: usize) -> Cost {
-    let script = "tar -C \"$1\" --format=gnu --sort=name --owner=0 --group=0 --numeric-owner --mtime=@1700000000 -cf - . |
+    let script =
+        "tar -C \"$1\" --format=gnu --sort=name --owner=0 --group=0 --numeric-owner --mtime=@1700000000 -cf - . |
         pigz -n -p \"$3\" >\"$2\"";
     measure(|| {
         let jobs = jobs.to_string();
