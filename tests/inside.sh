@@ -65,6 +65,8 @@ for point in $(cut -d ' ' -f 5 /proc/self/mountinfo); do
     case $point in
     / | /proc | /proc/* | /dev | /dev/* | /sys | /sys/* | /tmp | /var/tmp | /run | /run/.containerenv) ;;
     /src | /build | /out | /etc/hosts | /etc/resolv.conf | /etc/hostname) ;;
+    # Docker's and Podman's containers get an empty one, where Podman would put the host's secrets.
+    /run/secrets) [ "$(ls -A /run/secrets)" = '' ] || wrong="$wrong $point" ;;
     *) wrong="$wrong $point" ;;
     esac
 done

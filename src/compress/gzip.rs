@@ -18,6 +18,8 @@ const BLOCK: usize = 256 * 1024;
 const WINDOW: usize = 32 * 1024;
 /// The deflate level: gzip's own default.
 const LEVEL: u32 = 6;
+/// The most threads: each holds about a MiB, and more would outrun whoever gives and takes the bytes.
+const THREADS: usize = 16;
 /// ID, deflate, no flags, no time, no extra flags, unknown operating system (RFC 1952).
 const HEADER: [u8; 10] = [0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 255];
 
@@ -50,11 +52,11 @@ pub struct GzipWriter<W: Write> {
 }
 
 impl<W: Write> GzipWriter<W> {
-    /// Starts a stream on `inner` with `workers` threads (at least one).
+    /// Starts a stream on `inner` with `workers` threads, from one to [`THREADS`].
     pub fn new(inner: W, workers: usize) -> Self {
         let (jobs, queue) = channel();
         let queue = Arc::new(Mutex::new(queue));
-        let threads = (0..workers.max(1)).map(|_| {
+        let threads = (0..workers.clamp(1, THREADS)).map(|_| {
             let queue = Arc::clone(&queue);
             std::thread::spawn(move || work(&queue))
         });

@@ -32,7 +32,11 @@ pub fn image(folder: &Path, name: &str, mark: &str) -> Image {
         tar.folder(name.as_bytes(), Attributes { mode, owner, ..PLAIN }).unwrap();
     }
     tar.file(b"bin/busybox", FOLDER, busybox.len() as u64, &mut busybox.as_slice()).unwrap();
-    for applet in "sh cat chmod dd echo env grep id ip ln ls mkdir mkfifo sleep stat touch truncate".split(' ') {
+    for applet in
+        "sh cat chmod chown chroot cp cut dd echo env grep head id ip ln ls mkdir mkfifo mount readlink rm sleep \
+                   stat test touch tr truncate unshare wc"
+            .split(' ')
+    {
         tar.symlink(format!("bin/{applet}").as_bytes(), b"busybox", PLAIN).unwrap();
     }
     // Podman adds a user or group that is missing, and mounts the changed file.
@@ -86,6 +90,13 @@ pub fn sources() -> Vec<u8> {
     tar.finish().unwrap()
 }
 
+/// Sources of one text file.
+pub fn one_file(name: &str, text: &str) -> Vec<u8> {
+    let mut tar = Writer::new(Vec::new());
+    tar.file(name.as_bytes(), PLAIN, text.len() as u64, &mut text.as_bytes()).unwrap();
+    tar.finish().unwrap()
+}
+
 /// What a run left.
 pub struct Ran {
     pub outcome: Outcome,
@@ -102,12 +113,17 @@ impl Drop for Guard<'_> {
     }
 }
 
-/// A whole life: load, create, upload, run, download, remove.
+/// A whole life with the usual sources.
 pub fn whole(engine: &dyn Engine, image: &Image, spec: &Spec) -> Ran {
+    whole_with(engine, image, spec, &sources())
+}
+
+/// A whole life: load, create, upload, run, download, remove.
+pub fn whole_with(engine: &dyn Engine, image: &Image, spec: &Spec, sources: &[u8]) -> Ran {
     let cancel = Cancel::new();
     engine.load(image, &cancel).unwrap();
     let container = Guard(engine, engine.create(image, spec).unwrap());
-    engine.upload(&container.1, &mut sources().as_slice(), &cancel).unwrap();
+    engine.upload(&container.1, &mut &*sources, &cancel).unwrap();
     let mut log = Vec::new();
     let outcome = engine.run(&container.1, &mut log, &cancel).unwrap();
     let mut out = Vec::new();
