@@ -18,7 +18,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 fn main() -> ExitCode {
-    // The sandbox runs this program again as its first stages; those must stay single-threaded.
+    // The sandbox runs this program again as its first stage, which must stay single-threaded.
     if let Some(code) = embedded::stage(std::env::args_os()) {
         return code;
     }

@@ -1,7 +1,7 @@
 #!/bin/sh
 # Builds components on every engine of this machine, each in an empty store of its own and with another number of
 # processors, umask and time zone, and compares every tarball.
-# Usage: [PROFILE=lean] tests/equal.sh [FOLDER [COMPONENT...]]. All components of the lean profile take about half an hour
+# Usage: [PROFILE=lean] tests/equal.sh [FOLDER [COMPONENT...]]. All components of the lean profile take about 40 minutes
 # per engine, OVMF alone 7 minutes. Run as root it also builds as an unprivileged user (made for this: snpforge-equal).
 set -eu
 cd "$(dirname "$0")/.."

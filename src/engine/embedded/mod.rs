@@ -11,7 +11,7 @@
 //!
 //! Needs Linux 5.3.
 //!
-//! A process with threads cannot enter namespaces, and the project has no `fork`: [`Embedded`] starts this program anew
+//! A process with threads cannot enter namespaces and must not `fork`: [`Embedded`] starts this program anew
 //! with [`STAGE`] as first argument, and `main` hands that over to [`stage()`] before it does anything else.
 
 mod collect;

@@ -6,9 +6,8 @@ use crate::engine::contract;
 use rustix::io::Errno;
 use rustix::process::{Gid, Resource, Rlimit, Uid, getgroups, getrlimit, setrlimit};
 use rustix::thread::{
-    CapabilitySet, CapabilitySets, capabilities, clear_ambient_capability_set, configure_capability_in_ambient_set,
-    remove_capability_from_bounding_set, set_capabilities, set_no_new_privs, set_thread_groups, set_thread_res_gid,
-    set_thread_res_uid,
+    CapabilitySet, CapabilitySets, capabilities, clear_ambient_capability_set, remove_capability_from_bounding_set,
+    set_capabilities, set_no_new_privs, set_thread_groups, set_thread_res_gid, set_thread_res_uid,
 };
 
 /// How the contract's user comes about.
@@ -56,18 +55,6 @@ fn maps(text: &str, id: u32) -> bool {
 /// Each capability there can be, known by name here or not.
 fn each() -> impl Iterator<Item = CapabilitySet> {
     (0..64).map(|number| CapabilitySet::from_bits_retain(1 << number))
-}
-
-/// Lets the next stage keep its capabilities of the user namespace: its user there is not root, so `exec` would drop all
-/// but ambient ones.
-pub(super) fn pass_on() -> Result<(), Failure> {
-    let sets = capabilities(None).during(Step::Privileges, "read capabilities")?;
-    set_capabilities(None, CapabilitySets { inheritable: sets.permitted, ..sets })
-        .during(Step::Privileges, "make capabilities inheritable")?;
-    for one in each().filter(|one| sets.permitted.contains(*one)) {
-        configure_capability_in_ambient_set(one, true).during(Step::Privileges, "make capabilities ambient")?;
-    }
-    Ok(())
 }
 
 /// Sets the contract's limits. A hard limit below the contract's stays: an unprivileged user cannot raise it.

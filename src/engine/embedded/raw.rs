@@ -1,9 +1,10 @@
-//! The system calls for which no safe wrapper exists: with `heap` the only unsafe code of the project. Each is called by a stage of
-//! the sandbox, a process of its own with one thread.
+//! The system calls for which no safe wrapper exists: with `heap` the only unsafe code of the project. Each is called by a
+//! stage of the sandbox, a process of its own with one thread.
 
 #![allow(unsafe_code, reason = "some system calls have no safe wrapper; each says why it is sound")]
 
 use super::filter::Instruction;
+use rustix::process::Pid;
 use rustix::thread::UnshareFlags;
 use std::io;
 
@@ -12,6 +13,17 @@ pub(super) fn unshare(namespaces: UnshareFlags) -> io::Result<()> {
     debug_assert!(!namespaces.contains(UnshareFlags::FILES));
     // SAFETY: only `CLONE_FILES` is unsafe, by splitting the table of descriptors between threads; it is never asked for.
     Ok(unsafe { rustix::thread::unshare_unsafe(namespaces) }?)
+}
+
+/// Makes a copy of this process, which a stage may do because it has one thread: the copy's process id in the one that
+/// calls, nothing in the copy. Starting the program once more would cost a quarter of a sandbox's start.
+pub(super) fn fork() -> io::Result<Option<Pid>> {
+    // SAFETY: fork(2) leaves the copy with the calling thread only; in a process with one thread that is all there was,
+    // and no lock can be held by another.
+    match unsafe { libc::fork() } {
+        -1 => Err(io::Error::last_os_error()),
+        process => Ok(Pid::from_raw(process)),
+    }
 }
 
 /// Lets Ctrl-C and Ctrl-\ reach only the shell in an entered sandbox, not the processes that hold it.

@@ -1,6 +1,7 @@
-//! The two processes between the driver and the command, each this very program started anew: namespaces cannot be
-//! entered by a process with threads. The outer one makes the namespaces and waits; the inner one is process 1 in them,
-//! builds the sandbox and becomes the command, as on the other engines. Whoever of the chain dies, the rest dies.
+//! The two processes between the driver and the command: this very program started anew, because namespaces cannot be
+//! entered by a process with threads, and a copy of that. The outer one makes the namespaces and waits; the inner one is
+//! process 1 in them, builds the sandbox and becomes the command, as on the other engines. Whoever of the chain dies, the
+//! rest dies.
 
 use super::privileges::{self, Rights};
 use super::wire::{During, Failure, Job, Message, Step};
@@ -9,16 +10,16 @@ use crate::engine::contract;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::Mode;
 use rustix::process::{
-    Pid, PidfdFlags, Signal, chdir, getppid, pidfd_open, pidfd_send_signal, set_parent_process_death_signal, setsid,
-    umask,
+    Pid, PidfdFlags, Signal, WaitOptions, chdir, getppid, pidfd_open, pidfd_send_signal,
+    set_parent_process_death_signal, setsid, umask, waitpid,
 };
 use rustix::thread::UnshareFlags;
 use std::ffi::OsString;
 use std::io::{self, BufRead, BufReader, Write};
 use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
-use std::os::unix::process::{CommandExt, ExitStatusExt};
-use std::process::{Child, Command, ExitCode, Stdio};
+use std::os::unix::process::CommandExt;
+use std::process::{Command, ExitCode, Stdio};
 
 /// Status of a stage whose message tells why it failed.
 const FAILED: u8 = 1;
@@ -40,22 +41,35 @@ pub fn stage(mut arguments: impl Iterator<Item = OsString>) -> Option<ExitCode> 
     };
     let ended = match words[..] {
         ["outer", parent, ref groups @ ..] => outer(&driver, parent, groups),
-        ["inner", rights] => inner(&driver, if rights == "root" { Rights::Root } else { Rights::OneId }).map(|()| 0),
         _ => Err(Step::Talk.failed("", io::Error::other("unknown stage"))),
     };
-    let (message, code) = match ended {
+    match ended {
+        Ok(Ended::Command(code)) => tell(&driver, &Message::Ended(code)),
         // The inner stage of a probe ends here; any other has become the command.
-        Ok(code) if words[0] == "outer" => (Message::Ended(code), ExitCode::SUCCESS),
-        Ok(_) => return Some(ExitCode::SUCCESS),
-        Err(failure) => (Message::Failed(failure), ExitCode::from(FAILED)),
-    };
-    // When nobody listens any more, nobody is left to tell.
-    let _ = serde_json::to_string(&message).map(|line| writeln!(&driver, "{line}"));
-    Some(code)
+        Ok(Ended::Probe) => {}
+        Err(failure) => {
+            tell(&driver, &Message::Failed(failure));
+            return Some(ExitCode::from(FAILED));
+        }
+    }
+    Some(ExitCode::SUCCESS)
 }
 
-/// Namespaces, then the inner stage, then waiting. Gives the status of the command.
-fn outer(driver: &UnixStream, parent: &str, groups: &[&str]) -> Result<i32, Failure> {
+/// How a stage ended, and which: both processes come back from [`outer`].
+enum Ended {
+    /// The outer one: the command ended with this status.
+    Command(i32),
+    /// The inner one, which had nothing to start.
+    Probe,
+}
+
+/// When nobody listens any more, nobody is left to tell.
+fn tell(mut driver: &UnixStream, message: &Message) {
+    let _ = serde_json::to_string(message).map(|line| writeln!(driver, "{line}"));
+}
+
+/// Namespaces, then the inner stage, then waiting.
+fn outer(driver: &UnixStream, parent: &str, groups: &[&str]) -> Result<Ended, Failure> {
     die_with_parent()?;
     if getppid().map(Pid::as_raw_nonzero).map(|pid| pid.to_string()).as_deref() != Some(parent) {
         return Err(Step::Talk.failed("", io::Error::other("the driver is gone")));
@@ -75,12 +89,10 @@ fn outer(driver: &UnixStream, parent: &str, groups: &[&str]) -> Result<i32, Fail
         | UnshareFlags::NEWIPC
         | UnshareFlags::NEWCGROUP;
     raw::unshare(all).during(Step::Namespaces, "")?;
-    if rights == Rights::OneId {
-        privileges::pass_on()?;
+    match raw::fork().during(Step::Start, "the inner stage")? {
+        Some(process) => wait(driver, process).map(Ended::Command),
+        None => inner(driver, rights).map(|()| Ended::Probe),
     }
-    let word = if rights == Rights::Root { "root" } else { "one-id" };
-    let inner = Command::new("/proc/self/exe").args([STAGE, "inner", word]).env_clear().spawn();
-    wait(driver, inner.during(Step::Start, "the inner stage")?)
 }
 
 fn die_with_parent() -> Result<(), Failure> {
@@ -103,10 +115,8 @@ fn user_namespace() -> Result<(), Failure> {
 }
 
 /// Waits for process 1; kills it, and with it the whole pid namespace, when the driver closes its end.
-fn wait(driver: &UnixStream, mut inner: Child) -> Result<i32, Failure> {
+fn wait(driver: &UnixStream, number: Pid) -> Result<i32, Failure> {
     let what = "wait for the command";
-    let number = i32::try_from(inner.id()).ok().and_then(Pid::from_raw);
-    let number = number.ok_or(io::ErrorKind::InvalidInput).during(Step::Start, what)?;
     let process = pidfd_open(number, PidfdFlags::empty()).during(Step::Start, what)?;
     loop {
         let mut events = [PollFd::new(&process, PollFlags::IN), PollFd::new(driver, PollFlags::RDHUP)];
@@ -124,8 +134,16 @@ fn wait(driver: &UnixStream, mut inner: Child) -> Result<i32, Failure> {
         }
     }
     // The kernel reports the end of process 1 only after every process of its namespace is gone.
-    let status = inner.wait().during(Step::Start, what)?;
-    Ok(status.code().unwrap_or_else(|| 128 + status.signal().unwrap_or(0)))
+    loop {
+        match waitpid(Some(number), WaitOptions::empty()) {
+            Err(rustix::io::Errno::INTR) => {}
+            other => {
+                let (_, status) =
+                    other.during(Step::Start, what)?.ok_or(io::ErrorKind::NotFound).during(Step::Start, what)?;
+                return Ok(status.exit_status().unwrap_or_else(|| 128 + status.terminating_signal().unwrap_or(0)));
+            }
+        }
+    }
 }
 
 /// Builds the sandbox around itself and becomes the command. Returns only for a probe.
