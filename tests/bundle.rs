@@ -219,6 +219,11 @@ fn a_bundle_of_other_content_is_never_replaced() {
     assert!(again().is_ok());
     files::write_whole(&bundle.path.join("more"), b"").unwrap();
     assert!(again().unwrap_err().to_string().contains("`more`"));
+    std::fs::remove_file(bundle.path.join("more")).unwrap();
+    let (file, away) = (bundle.path.join("kvm.conf"), bench.folder.path().join("away"));
+    std::fs::rename(&file, &away).unwrap();
+    std::os::unix::fs::symlink(&away, &file).unwrap();
+    assert!(again().unwrap_err().to_string().contains("no regular file"), "a link to the same bytes is not the file");
 }
 
 #[test]

@@ -2,8 +2,8 @@
 //! go into the store under their digest, and nothing is ever written under a name that the container chose.
 
 use super::cache::{self, ActionResult, Artifact};
+use super::kernel_release;
 use super::plan::{Expected, Form, Task};
-use super::release;
 use super::run::{Finished, Ran};
 use super::{Borders, Options};
 use crate::engine::{Member, MemberKind};
@@ -56,6 +56,8 @@ struct Taking<'a> {
     task: &'a Task,
     store: &'a Store,
     taken: BTreeMap<String, Artifact>,
+    /// Files and bytes that came for each expected file or folder, by its path.
+    amounts: BTreeMap<&'a str, (usize, u64)>,
 }
 
 /// More files in one folder than any component has: a server's kernel has about 4000.
@@ -63,7 +65,7 @@ const MOST_FILES: usize = 20_000;
 
 impl<'a> Taking<'a> {
     fn new(task: &'a Task, store: &'a Store) -> Self {
-        Taking { task, store, taken: BTreeMap::new() }
+        Taking { task, store, taken: BTreeMap::new(), amounts: BTreeMap::new() }
     }
 
     fn refuse(&self, path: &str, cause: impl std::fmt::Display) -> Error {
@@ -90,18 +92,19 @@ impl<'a> Taking<'a> {
             return Err(self.refuse(path, "came twice"));
         }
         let artifact = self.store_content(path, expected, member, content)?;
+        let (files, bytes) = self.amounts.entry(&expected.path).or_default();
+        (*files, *bytes) = (*files + 1, *bytes + artifact.size);
         self.taken.insert(path.to_owned(), artifact);
         Ok(())
     }
 
     /// What may still come for an expected file or folder.
     fn room(&self, expected: &Expected) -> Result<u64> {
-        let of = self.taken.values().filter(|artifact| expected.takes(&artifact.path));
-        let (count, size) = of.fold((0, 0), |(count, size), artifact| (count + 1, size + artifact.size));
-        if count >= MOST_FILES {
+        let (files, bytes) = self.amounts.get(expected.path.as_str()).copied().unwrap_or_default();
+        if files >= MOST_FILES {
             return Err(self.refuse(&expected.path, format!("holds more than {MOST_FILES} files")));
         }
-        Ok(expected.limit.saturating_sub(size))
+        Ok(expected.limit.saturating_sub(bytes))
     }
 
     fn store_content(
@@ -139,13 +142,14 @@ impl<'a> Taking<'a> {
     }
 
     fn finish(self) -> Result<Vec<Artifact>> {
-        let lacks = |one: &&Expected| !self.taken.keys().any(|path| one.takes(path));
+        let lacks = |one: &&Expected| !self.amounts.contains_key(one.path.as_str());
         if let Some(missing) = self.task.expected.iter().find(lacks) {
             return Err(self.refuse(&missing.shown(), "is missing"));
         }
         for artifact in self.taken.values() {
             if self.task.expected.iter().any(|one| one.form == Form::Release && one.takes(&artifact.path)) {
-                release::read(self.task, artifact, self.store).map_err(|cause| self.refuse(&artifact.path, cause))?;
+                kernel_release::read(self.task, artifact, self.store)
+                    .map_err(|cause| self.refuse(&artifact.path, cause))?;
             }
         }
         Ok(self.taken.into_values().collect())

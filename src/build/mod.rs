@@ -7,10 +7,10 @@ pub mod cache;
 pub mod collect;
 pub mod fetch;
 pub mod image;
+pub mod kernel_release;
 pub mod locking;
 pub mod pack;
 pub mod plan;
-pub mod release;
 pub mod run;
 
 use crate::cancel::Cancel;

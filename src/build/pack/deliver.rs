@@ -50,9 +50,11 @@ fn same_folder(path: &Path, members: &Members) -> Result<()> {
     let mut found = BTreeSet::new();
     for entry in walkdir::WalkDir::new(path).min_depth(1) {
         let entry = entry.map_err(|error| Error::new(Kind::Io, path.display(), error))?;
-        if !entry.file_type().is_dir() {
-            let inner = entry.path().strip_prefix(path).unwrap_or(entry.path());
-            found.insert(inner.to_string_lossy().into_owned());
+        let inner = entry.path().strip_prefix(path).unwrap_or(entry.path()).to_string_lossy().into_owned();
+        if entry.file_type().is_file() {
+            found.insert(inner);
+        } else if !entry.file_type().is_dir() {
+            return Err(other(format!("`{inner}` is no regular file")));
         }
     }
     if let Some(extra) = found.iter().find(|name| !members.contains_key(*name)) {

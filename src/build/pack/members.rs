@@ -4,8 +4,8 @@
 use super::archive;
 use crate::build::cache::Artifact;
 use crate::build::collect::Artifacts;
+use crate::build::kernel_release::{self, KernelRelease};
 use crate::build::plan::{Expected, Form};
-use crate::build::release::{self, KernelRelease};
 use crate::digest::Digest;
 use crate::error::{Error, Kind, Result};
 use crate::store::Store;
@@ -43,7 +43,7 @@ pub struct Part<'a> {
 pub fn part<'a>(artifacts: &'a Artifacts<'a>, store: &Store, jobs: usize) -> Result<Part<'a>> {
     let task = artifacts.task;
     let found = &artifacts.result.artifacts;
-    let release = release::of(task, found, store).map_err(|cause| unfit(&task.component.to_string(), cause))?;
+    let release = kernel_release::of(task, found, store).map_err(|cause| unfit(&task.component.to_string(), cause))?;
     let place = |name: &str| release.as_ref().map_or_else(|| name.to_owned(), |release| release.fill(name));
     let mut members = Members::new();
     for expected in &task.expected {
