@@ -111,6 +111,18 @@ impl Hasher {
     }
 }
 
+/// A stream that knows digest and length of what it was given: a layer that goes into a store is hashed once, not by both.
+pub trait Hashing: Write {
+    /// The digest and length of all bytes so far.
+    fn so_far(&self) -> (Digest, u64);
+}
+
+impl<W: Write> Hashing for HashWriter<W> {
+    fn so_far(&self) -> (Digest, u64) {
+        (self.hasher.clone().finish(), self.written)
+    }
+}
+
 /// A writer that hashes and counts what passes through it.
 pub struct HashWriter<W> {
     inner: W,

@@ -3,7 +3,7 @@
 
 pub mod files;
 
-use crate::digest::{Digest, HashWriter};
+use crate::digest::{Digest, HashWriter, Hashing};
 use crate::error::{Error, Kind, Result};
 use std::fs::File;
 use std::io::{BufWriter, Write};
@@ -161,6 +161,12 @@ impl BlobWriter {
         let file = buffered.into_inner().map_err(|error| Error::io(&root, "write in", error.into_error()))?;
         files::keep(file, &self.store.path(&digest), 0o444)?;
         Ok((digest, size))
+    }
+}
+
+impl Hashing for BlobWriter {
+    fn so_far(&self) -> (Digest, u64) {
+        self.inner.so_far()
     }
 }
 

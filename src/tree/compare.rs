@@ -21,7 +21,7 @@ use std::path::{Component, Path};
 pub fn compare(layer: &mut dyn Read, root: &Path, owners: Owners, cancel: &Cancel) -> Result<()> {
     let mut walker = Walker::new(root).map_err(|error| Error::io(root, "open", error))?;
     let mut expected = HashSet::new();
-    let mut buffers = (vec![0; 256 * 1024], vec![0; 256 * 1024]);
+    let mut buffers = (vec![0; 64 * 1024], vec![0; 64 * 1024]);
     members(layer, &mut |member, content| {
         cancel::check(cancel, "comparing the image's files")?;
         let path = parts(&member.name).map_err(|why| refused(&member.name, why))?;

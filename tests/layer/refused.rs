@@ -3,6 +3,7 @@
 use crate::deb::{Deb, Packing, archive};
 use crate::sample::{EPOCH, build, listing, packages, root, sample};
 use snpforge::cancel::Cancel;
+use snpforge::digest::HashWriter;
 use snpforge::error::{Error, Kind};
 use snpforge::oci::layer::{self, Contract, Package, Recipe};
 use snpforge::report::Collected;
@@ -166,7 +167,7 @@ fn failures_of_this_machine_are_no_fault_of_the_package() {
         &recipe,
         2,
         &tempfile::tempfile().unwrap(),
-        &mut io::sink(),
+        &mut HashWriter::new(io::sink()),
         &Collected::default(),
         &cancel,
     )
@@ -196,7 +197,7 @@ fn a_full_disk_ends_the_build() {
         &recipe,
         2,
         &tempfile::tempfile().unwrap(),
-        &mut Full(1 << 20),
+        &mut HashWriter::new(Full(1 << 20)),
         &Collected::default(),
         &Cancel::new(),
     )

@@ -5,6 +5,7 @@ use snpforge::cancel::Cancel;
 use snpforge::date::Epoch;
 use snpforge::definition::Root;
 use snpforge::digest::Digest;
+use snpforge::digest::HashWriter;
 use snpforge::error::Error;
 use snpforge::oci::layer::{self, Contract, Layer, Package, Recipe};
 use snpforge::report::Collected;
@@ -133,7 +134,7 @@ pub fn build(packages: &[Package], root: &Root, workers: usize) -> Result<(Vec<u
         &recipe,
         workers,
         &tempfile::tempfile().unwrap(),
-        &mut tar,
+        &mut HashWriter::new(&mut tar),
         &Collected::default(),
         &Cancel::new(),
     )?;

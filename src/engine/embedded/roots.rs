@@ -171,7 +171,8 @@ struct Tee {
     at: usize,
 }
 
-const CHUNK: usize = 256 * 1024;
+/// Small enough for the processor to keep and for the allocator to hand out without asking the machine for pages.
+const CHUNK: usize = 64 * 1024;
 
 impl Read for Tee {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {

@@ -1,7 +1,6 @@
 //! Writes entries so that every path occurs once and folders come before what they hold, whatever packages say.
 
 use super::order::Claims;
-use crate::digest::{Digest, HashWriter};
 use crate::error::{Error, Kind, Result};
 use crate::tarball::{Attributes, Writer};
 use std::collections::{HashMap, HashSet};
@@ -25,7 +24,7 @@ enum Kept {
 
 /// The layer while it is written.
 pub(super) struct Assembler<'a, W: Write> {
-    writer: Writer<HashWriter<W>>,
+    writer: Writer<W>,
     claims: &'a Claims,
     epoch: u64,
     seen: HashMap<Box<[u8]>, (Kept, Owner)>,
@@ -35,8 +34,7 @@ pub(super) struct Assembler<'a, W: Write> {
 
 impl<'a, W: Write> Assembler<'a, W> {
     pub(super) fn new(out: W, claims: &'a Claims, epoch: u64) -> Self {
-        let writer = Writer::new(HashWriter::new(out));
-        Assembler { writer, claims, epoch, seen: HashMap::new(), lost: HashSet::new() }
+        Assembler { writer: Writer::new(out), claims, epoch, seen: HashMap::new(), lost: HashSet::new() }
     }
 
     /// A folder. One that is there already stays as it is.
@@ -98,11 +96,9 @@ impl<'a, W: Write> Assembler<'a, W> {
         self.seen.len()
     }
 
-    /// Ends the layer: its digest and size.
-    pub(super) fn finish(self) -> Result<(Digest, u64)> {
-        let (mut out, digest, size) = self.writer.finish().map_err(failed)?.finish();
-        out.flush().map_err(failed)?;
-        Ok((digest, size))
+    /// Ends the layer and gives back what it was written to.
+    pub(super) fn finish(self) -> Result<W> {
+        self.writer.finish().map_err(failed)
     }
 
     fn attributes(&self, mode: u32, mtime: u64) -> Attributes {

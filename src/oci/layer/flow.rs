@@ -5,25 +5,30 @@
 
 use super::decode::Event;
 use crate::error::{Error, Kind};
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::fs::File;
 use std::os::unix::fs::FileExt;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
-/// Bytes in memory that may wait for the writer from packages it is not at yet.
-const AHEAD: usize = 4 << 20;
-/// Bytes of a file that travel together, and of a place in the scratch file.
+/// Bytes in memory that may wait for the writer from packages it is not at yet, when two threads read. A third one takes
+/// another 8 MiB for its decoder.
+const AHEAD: usize = 8 << 20;
+/// Bytes of a file that travel together.
 pub(super) const CHUNK: usize = 64 * 1024;
 /// Bytes more for the package that the writer is at.
 const FRONT: usize = 2 << 20;
-/// Places in the scratch file: 256 MiB, the read-ahead that one package of gcc's size makes use of.
-const PLACES: u64 = 4096;
+/// Bytes of the scratch file: the read-ahead that one package of gcc's size makes use of.
+const SCRATCH: u64 = 256 << 20;
+/// Bytes of the smallest place in it, a page; a place is that times a power of two, so that the next piece of about the
+/// same length can have it.
+const PLACE: usize = 4096;
 /// Fewer bytes are not worth two system calls.
 const SMALL: usize = 1024;
 
 /// Events of many packages on their way to the writer.
 pub(super) struct Flow<'a> {
     scratch: &'a File,
+    ahead: usize,
     state: Mutex<State>,
     /// The writer took something.
     room: Condvar,
@@ -40,25 +45,46 @@ struct State {
     stopped: bool,
     /// Chunks that the writer has emptied. Used again they cost neither zeroing nor scattered memory.
     spare: Vec<Vec<u8>>,
-    /// Places of the scratch file that are free again, and how many of its places were ever used.
-    free: Vec<u64>,
-    places: u64,
+    /// Places of the scratch file that are free again, by their size.
+    free: BTreeMap<usize, Vec<u64>>,
+    /// The end of what was ever used of it.
+    end: u64,
 }
 
-/// An event, with the place and length of its bytes if they are in the scratch file.
+/// An event, with the place of its bytes if they are in the scratch file.
 struct Waiting {
     event: Event,
-    away: Option<(u64, usize)>,
+    away: Option<Place>,
+}
+
+/// Where in the scratch file bytes are, and how many.
+#[derive(Clone, Copy)]
+struct Place {
+    at: u64,
+    length: usize,
+}
+
+impl Place {
+    fn size(length: usize) -> usize {
+        length.next_power_of_two().max(PLACE)
+    }
 }
 
 impl State {
-    /// A place of the scratch file.
-    fn place(&mut self) -> Option<u64> {
-        let fresh = (self.places < PLACES).then_some(self.places);
-        self.free.pop().or_else(|| {
-            self.places += u64::from(fresh.is_some());
-            fresh
-        })
+    /// Room in the scratch file.
+    fn place(&mut self, length: usize) -> Option<Place> {
+        let size = Place::size(length);
+        let used = self.free.get_mut(&size).and_then(Vec::pop);
+        let at = used.or_else(|| {
+            let at = self.end;
+            self.end = Some(at + size as u64).filter(|end| *end <= SCRATCH)?;
+            Some(at)
+        })?;
+        Some(Place { at, length })
+    }
+
+    fn give_back(&mut self, place: Place) {
+        self.free.entry(Place::size(place.length)).or_default().push(place.at);
     }
 }
 
@@ -66,12 +92,13 @@ impl State {
 pub(super) struct Stopped;
 
 impl<'a> Flow<'a> {
-    /// For `packages` packages. What is in `scratch` is overwritten.
-    pub(super) fn new(packages: usize, scratch: &'a File) -> Self {
+    /// For `packages` packages that `workers` threads read. What is in `scratch` is overwritten.
+    pub(super) fn new(packages: usize, workers: usize, scratch: &'a File) -> Self {
+        let ahead = if workers > 2 { AHEAD / 2 } else { AHEAD };
         let queues = (0..packages).map(|_| VecDeque::new()).collect();
-        let (spare, free) = (Vec::new(), Vec::new());
-        let state = State { queues, held: 0, front: 0, next: 0, stopped: false, spare, free, places: 0 };
-        Flow { scratch, state: Mutex::new(state), room: Condvar::new(), filled: Condvar::new() }
+        let (spare, free) = (Vec::new(), BTreeMap::new());
+        let state = State { queues, held: 0, front: 0, next: 0, stopped: false, spare, free, end: 0 };
+        Flow { scratch, ahead, state: Mutex::new(state), room: Condvar::new(), filled: Condvar::new() }
     }
 
     /// The next package that nobody reads yet.
@@ -85,7 +112,10 @@ impl<'a> Flow<'a> {
     /// Queues an event of a package; waits until there is room.
     pub(super) fn send(&self, package: usize, mut event: Event) -> Result<(), Stopped> {
         let mut away = None;
-        let mut may_leave = event.content().is_some_and(|content| content.len() >= SMALL);
+        let mut leaving = event.content().map_or(0, |content| content.len());
+        if !(SMALL..=CHUNK).contains(&leaving) {
+            leaving = 0;
+        }
         let mut state = self.lock();
         loop {
             if state.stopped {
@@ -93,8 +123,8 @@ impl<'a> Flow<'a> {
             }
             let bytes = event.bytes();
             let front = state.front == package;
-            let limit = if front { AHEAD + FRONT } else { AHEAD };
-            // What waits of other packages is never more than AHEAD, so the front's turn comes; an event that is
+            let limit = if front { self.ahead + FRONT } else { self.ahead };
+            // What waits of other packages is never more than `ahead`, so the front's turn comes; an event that is
             // larger than all room goes when it is alone. What has left memory needs room for its name only.
             let alone = front && state.queues[package].is_empty();
             if state.held + bytes <= limit || alone || away.is_some() {
@@ -106,12 +136,12 @@ impl<'a> Flow<'a> {
                 }
                 return Ok(());
             }
-            match may_leave.then(|| state.place()).flatten() {
+            match (leaving > 0).then(|| state.place(leaving)).flatten() {
                 Some(place) => {
                     drop(state);
                     away = self.put_away(place, &mut event);
                     // No room on the disk: then it waits here.
-                    may_leave = away.is_some();
+                    leaving = if away.is_some() { leaving } else { 0 };
                     state = self.lock();
                 }
                 None => state = self.room.wait(state).unwrap_or_else(PoisonError::into_inner),
@@ -120,24 +150,21 @@ impl<'a> Flow<'a> {
     }
 
     /// Writes an event's bytes into the scratch file and takes them out of memory.
-    fn put_away(&self, place: u64, event: &mut Event) -> Option<(u64, usize)> {
+    fn put_away(&self, place: Place, event: &mut Event) -> Option<Place> {
         let content = event.content()?;
-        let written = content.len() <= CHUNK && self.scratch.write_all_at(content, place * CHUNK as u64).is_ok();
-        if !written {
-            self.lock().free.push(place);
+        if self.scratch.write_all_at(content, place.at).is_err() {
+            self.lock().give_back(place);
             return None;
         }
-        let content = std::mem::take(content);
-        let length = content.len();
-        self.recycle(content);
-        Some((place, length))
+        self.recycle(std::mem::take(content));
+        Some(place)
     }
 
     /// Reads the bytes of an event back.
-    fn bring_back(&self, mut event: Event, (place, length): (u64, usize)) -> Event {
-        let mut content = self.chunk(length);
-        let read = self.scratch.read_exact_at(&mut content, place * CHUNK as u64);
-        self.lock().free.push(place);
+    fn bring_back(&self, mut event: Event, place: Place) -> Event {
+        let mut content = self.chunk(place.length);
+        let read = self.scratch.read_exact_at(&mut content, place.at);
+        self.lock().give_back(place);
         match (read, event.content()) {
             (Ok(()), Some(empty)) => *empty = content,
             (Ok(()), None) => {}
@@ -251,7 +278,7 @@ mod tests {
     #[test]
     fn order_and_bytes_hold_whatever_thread_is_faster() {
         let scratch = scratch();
-        let flow = Flow::new(20, &scratch);
+        let flow = Flow::new(20, 3, &scratch);
         let chunk = |package: usize, n: usize| vec![(package * 7 + n) as u8; [10, SMALL, CHUNK][n % 3]];
         std::thread::scope(|scope| {
             for _ in 0..3 {
@@ -264,7 +291,7 @@ mod tests {
                 });
             }
             // Until two threads can only go on through the scratch file.
-            while flow.lock().places == 0 {
+            while flow.lock().end == 0 {
                 std::thread::yield_now();
             }
             for package in 0..20 {
@@ -277,7 +304,8 @@ mod tests {
         });
         let state = flow.lock();
         assert_eq!(state.held, 0);
-        assert_eq!(state.free.len() as u64, state.places, "every place is free again");
+        let free: u64 = state.free.iter().map(|(size, places)| (size * places.len()) as u64).sum();
+        assert_eq!(free, state.end, "every place is free again");
     }
 
     #[test]
@@ -285,12 +313,12 @@ mod tests {
         // Opened for reading only: writing fails as on a full disk.
         let file = tempfile::NamedTempFile::new().unwrap();
         let scratch = File::open(file.path()).unwrap();
-        let flow = Flow::new(2, &scratch);
+        let flow = Flow::new(2, 2, &scratch);
         std::thread::scope(|scope| {
-            let ahead = scope.spawn(|| (0..200).all(|_| flow.send(1, Event::Chunk(vec![1; CHUNK])).is_ok()));
-            scope.spawn(|| (0..200).all(|_| flow.send(0, Event::Chunk(vec![0; CHUNK])).is_ok()));
+            let ahead = scope.spawn(|| (0..300).all(|_| flow.send(1, Event::Chunk(vec![1; CHUNK])).is_ok()));
+            scope.spawn(|| (0..300).all(|_| flow.send(0, Event::Chunk(vec![0; CHUNK])).is_ok()));
             for package in [0, 1] {
-                for _ in 0..200 {
+                for _ in 0..300 {
                     let Event::Chunk(bytes) = flow.receive(package) else { panic!("another event") };
                     assert_eq!((bytes.len(), usize::from(bytes[0])), (CHUNK, package));
                 }
@@ -302,7 +330,7 @@ mod tests {
     #[test]
     fn an_event_larger_than_all_room_passes() {
         let scratch = scratch();
-        let flow = Flow::new(2, &scratch);
+        let flow = Flow::new(2, 2, &scratch);
         std::thread::scope(|scope| {
             scope.spawn(|| flow.send(1, Event::Chunk(vec![1; AHEAD + FRONT + 1])).is_ok());
             scope.spawn(|| flow.send(0, Event::Chunk(vec![0; AHEAD + FRONT + 1])).is_ok());
@@ -316,7 +344,7 @@ mod tests {
     #[test]
     fn stopping_frees_a_waiting_thread() {
         let scratch = scratch();
-        let flow = Flow::new(2, &scratch);
+        let flow = Flow::new(2, 2, &scratch);
         std::thread::scope(|scope| {
             let waiting = scope.spawn(|| {
                 let filled = flow.send(1, Event::Chunk(vec![0; AHEAD - 1000])).is_ok();
@@ -334,7 +362,7 @@ mod tests {
     #[test]
     fn a_dropped_sender_is_an_error_for_the_writer() {
         let scratch = scratch();
-        let flow = Flow::new(1, &scratch);
+        let flow = Flow::new(1, 1, &scratch);
         drop(Sender::new(&flow, 0));
         assert!(matches!(flow.receive(0), Event::Failed(_)));
     }

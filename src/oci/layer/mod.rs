@@ -31,7 +31,7 @@ mod rules;
 use crate::cancel::{self, Cancel};
 use crate::date::Epoch;
 use crate::definition::Root;
-use crate::digest::Digest;
+use crate::digest::{Digest, Hashing};
 use crate::error::{Error, Kind, Result};
 use crate::report::{Report, Unit};
 use assemble::{Assembler, Owner};
@@ -104,8 +104,8 @@ pub struct Layer {
     pub entries: usize,
 }
 
-/// Writes the layer of `packages`, given in any order, to `out`. Reads with `workers` threads, but not more than
-/// [`WORKERS`]; `scratch` is overwritten with what they read ahead of the writer.
+/// Writes the layer of `packages`, given in any order, to `out`, which has nothing in it yet. Reads with `workers` threads,
+/// but not more than [`WORKERS`]; `scratch` is overwritten with what they read ahead of the writer.
 ///
 /// # Errors
 /// [`Kind::Trust`] for a damaged or hostile package, [`Kind::Resolve`] for packages that cannot be together,
@@ -116,7 +116,7 @@ pub fn build(
     recipe: &Recipe<'_>,
     workers: usize,
     scratch: &File,
-    out: &mut dyn Write,
+    out: &mut dyn Hashing,
     report: &dyn Report,
     cancel: &Cancel,
 ) -> Result<Layer> {
@@ -125,7 +125,7 @@ pub fn build(
     let workers = workers.clamp(1, WORKERS);
     let (packages, claims) = order::sorted(packages, workers)?;
     let rules = Rules::of(recipe.root);
-    let flow = Flow::new(packages.len(), scratch);
+    let flow = Flow::new(packages.len(), workers, scratch);
     // Small writes gather before they are hashed and stored.
     let out = io::BufWriter::with_capacity(256 * 1024, out);
     let mut assembler = Assembler::new(out, &claims, recipe.epoch.0);
@@ -146,7 +146,8 @@ pub fn build(
     });
     layer?;
     let entries = assembler.entries();
-    let (diff_id, size) = assembler.finish()?;
+    let out = assembler.finish()?.into_inner().map_err(|error| assemble::failed(error.into_error()))?;
+    let (diff_id, size) = out.so_far();
     report.end(TASK, format!("{entries} entries, {size} bytes, sha256 {diff_id}"));
     Ok(Layer { diff_id, size, entries })
 }
