@@ -1,5 +1,6 @@
 //! Starting a build's container: the embedded sandbox against `docker run --network none`, in one run, as a ratio.
-//! Both create a container, run `/bin/true` in it and remove it. Needs /bin/busybox (static) and a Docker daemon.
+//! Both have the image loaded (and the sandbox has compared it with its layer, as before every build), create a
+//! container, run `/bin/true` in it and remove it. Needs /bin/busybox (static) and a Docker daemon.
 //!
 //!     cargo bench --bench start
 
@@ -59,7 +60,9 @@ fn image(folder: &Path) -> Image {
     describe(&Layer { diff_id, size: bytes.len() as u64, entries: 0 }, &path, &description).unwrap()
 }
 
-fn in_sandbox(engine: &Embedded, image: &Image) -> Duration {
+/// Create, run and remove.
+fn in_sandbox(engine: &Embedded, image: &Image) -> [Duration; 3] {
+    engine.load(image, &Cancel::new()).unwrap();
     std::thread::sleep(PAUSE);
     let begun = Instant::now();
     let spec = Spec {
@@ -70,10 +73,12 @@ fn in_sandbox(engine: &Embedded, image: &Image) -> Duration {
         memory: None,
     };
     let id = engine.create(image, &spec).unwrap();
+    let created = begun.elapsed();
     let outcome = engine.run(&id, &mut std::io::sink(), &Cancel::new()).unwrap();
+    let ran = begun.elapsed();
     engine.remove(&id).unwrap();
     assert_eq!(outcome.code, 0);
-    begun.elapsed()
+    [created, ran - created, begun.elapsed() - ran]
 }
 
 fn in_docker(image: &Image) -> Duration {
@@ -107,12 +112,13 @@ fn main() -> ExitCode {
         return ExitCode::FAILURE;
     }
     let engine = Embedded::new(folder.path().join("sandbox"));
-    engine.load(&image, &Cancel::new()).unwrap();
     // In turn, so that both meet the same machine.
-    let pairs: Vec<(Duration, Duration)> =
+    let pairs: Vec<([Duration; 3], Duration)> =
         (0..=ROUNDS).map(|_| (in_sandbox(&engine, &image), in_docker(&image))).skip(1).collect();
-    let sandbox = median(pairs.iter().map(|pair| pair.0).collect());
+    let sandbox = median(pairs.iter().map(|pair| pair.0.iter().sum()).collect());
+    let [create, run, remove] = [0, 1, 2].map(|part| median(pairs.iter().map(|pair| pair.0[part]).collect()));
     let docker = median(pairs.iter().map(|pair| pair.1).collect());
+    println!("create {create:?}, run {run:?}, remove {remove:?}");
     println!("sandbox {sandbox:?}, docker run {docker:?}: one {:.0}th", docker.as_secs_f64() / sandbox.as_secs_f64());
     ExitCode::SUCCESS
 }

@@ -48,7 +48,7 @@ use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use wire::Job;
 
 /// First argument of a process that is a stage of a sandbox.
@@ -60,6 +60,8 @@ pub struct Embedded {
     program: PathBuf,
     rights: Rights,
     containers: Mutex<BTreeMap<ContainerId, Arc<Container>>>,
+    /// Unpacked images that [`Engine::load`] compared and holds: each is good for one container.
+    loaded: Mutex<BTreeMap<Digest, File>>,
 }
 
 /// A container of this process.
@@ -80,7 +82,8 @@ struct Container {
 impl Embedded {
     /// An engine that keeps its things in `folder`, on a file system that allows programs to run.
     pub fn new(folder: PathBuf) -> Self {
-        Embedded { folder, program: "/proc/self/exe".into(), rights: Rights::here(), containers: Mutex::default() }
+        let program = "/proc/self/exe".into();
+        Embedded { folder, program, rights: Rights::here(), containers: Mutex::default(), loaded: Mutex::default() }
     }
 
     /// The same with another program for the stages; its `main` must call [`stage()`].
@@ -139,6 +142,10 @@ impl Embedded {
         work(&Roots::new(&self.roots_folder(), self.rights))
     }
 
+    fn loaded(&self) -> MutexGuard<'_, BTreeMap<Digest, File>> {
+        self.loaded.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn container(&self, id: &ContainerId) -> Result<Arc<Container>> {
         let containers = self.containers.lock().unwrap_or_else(PoisonError::into_inner);
         containers.get(id).cloned().ok_or_else(|| {
@@ -181,7 +188,11 @@ impl Engine for Embedded {
     }
 
     fn load(&self, image: &Image, cancel: &Cancel) -> Result<()> {
-        self.with_roots(|roots| roots.load(image, cancel))
+        // Its own hold must not keep it from putting a damaged one right.
+        drop(self.loaded().remove(&image.diff_id));
+        let held = self.with_roots(|roots| roots.load(image, cancel))?;
+        self.loaded().insert(image.diff_id, held);
+        Ok(())
     }
 
     fn layers(&self, image: &Image) -> Result<Vec<Digest>> {
@@ -190,7 +201,10 @@ impl Engine for Embedded {
     }
 
     fn create(&self, image: &Image, spec: &Spec) -> Result<ContainerId> {
-        let (root, held) = self.with_roots(|roots| Ok((roots.path(image), roots.hold(image, &Cancel::new())?)))?;
+        let loaded = self.loaded().remove(&image.diff_id);
+        let (root, held) = self.with_roots(|roots| {
+            Ok((roots.path(image), loaded.map_or_else(|| roots.hold(image, &Cancel::new()), Ok)?))
+        })?;
         let (work, lock) = work::create(&self.runs_folder(), spec, self.rights)?;
         let id = ContainerId(work.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default());
         let container = Container {

@@ -41,21 +41,24 @@ impl<'a> Roots<'a> {
         open_lock(&self.folder.join(format!("{}.lock", image.diff_id)))
     }
 
-    /// Makes sure that the root is there and equal to the layer.
-    pub(super) fn load(&self, image: &Image, cancel: &Cancel) -> Result<()> {
+    /// Makes sure that the root is there and equal to the layer, and holds it against replacement.
+    pub(super) fn load(&self, image: &Image, cancel: &Cancel) -> Result<File> {
         let lock = self.lock_file(image)?;
         let path = self.path(image);
         loop {
             if try_lock(&lock, FlockOperation::NonBlockingLockExclusive)? {
-                return match path.exists().then(|| self.compare(image, cancel)) {
-                    Some(Ok(())) => Ok(()),
-                    Some(Err(error)) if error.kind() != Kind::Trust => Err(error),
-                    Some(Err(_)) | None => self.unpack(image, cancel),
-                };
+                match path.exists().then(|| self.compare(image, cancel)) {
+                    Some(Ok(())) => {}
+                    Some(Err(error)) if error.kind() != Kind::Trust => return Err(error),
+                    Some(Err(_)) | None => self.unpack(image, cancel)?,
+                }
+                // Whoever gets in between replaces it by an equal one only.
+                flock(&lock, FlockOperation::LockShared).map_err(|error| Error::io(&path, "lock", error.into()))?;
+                return Ok(lock);
             }
             // Somebody uses it, so it is whole, or it was damaged under them.
             if try_lock(&lock, FlockOperation::NonBlockingLockShared)? && path.exists() {
-                return self.compare(image, cancel).map_err(|error| {
+                return self.compare(image, cancel).map(|()| lock).map_err(|error| {
                     error.remedy("another build uses this unpacked image: let it end, then run the command again")
                 });
             }
