@@ -2,6 +2,7 @@
 
 use crate::release::{ALICE, BOB, NAME, Release, link};
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 
 pub fn signatures_that_do_not_count() {
     let release = Release::new();
@@ -108,7 +109,23 @@ pub fn hostile_files() {
     let folder = release.path(&format!("{NAME}.SHA256SUMS.sigs"));
     fs::write(folder.join("\u{1b}]0;x\u{7}\n.sig"), "x").unwrap();
     fs::create_dir(folder.join("folder.sig")).unwrap();
+    fs::write(folder.join("large.sig"), "x".repeat(100_000)).unwrap();
+    fs::write(folder.join("bytes.sig"), b"-----BEGIN SSH SIGNATURE-----\n\xff\xfe").unwrap();
+    link("large.sig", &folder.join("link.sig"));
+    fs::write(folder.join("locked.sig"), "x").unwrap();
+    fs::set_permissions(folder.join("locked.sig"), PermissionsExt::from_mode(0)).unwrap();
+    let locked =
+        if rustix::process::geteuid().is_root() { "is no SSH signature" } else { "is unreadable: cannot open" };
     let shown = release.good();
     assert!(shown.contains("\\u{1b}]0;x\\u{7}\\n.sig is no SSH signature"), "{shown}");
-    assert!(shown.contains("folder.sig is no regular file"), "{shown}");
+    for (file, why) in [
+        ("folder", "is no regular file"),
+        ("large", "is too large"),
+        ("bytes", "is no SSH signature"),
+        ("link", "is a link"),
+        ("locked", locked),
+    ] {
+        assert!(shown.contains(&format!("SHA256SUMS.sigs/{file}.sig {why}")), "{file}: {shown}");
+    }
+    assert!(shown.contains("signers      1 of 1 needed"), "the good one counts all the same: {shown}");
 }
