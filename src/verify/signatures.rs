@@ -14,7 +14,7 @@ use std::path::Path;
 
 /// No signature comes near this.
 const LARGEST: u64 = 64 * 1024;
-/// More signatures than this are not looked at.
+/// More signatures in the folder than this are not looked at: the first ones by name are.
 const MOST: usize = 1000;
 
 /// One signature file and what it is worth.
@@ -30,18 +30,23 @@ pub struct Signature {
     pub reason: Option<String>,
 }
 
-/// Judges every signature beside the outer sums file, whose bytes are `message`. Also gives the number of distinct keys
-/// whose signatures are good.
-pub(super) fn judge(
-    place: &Place,
-    message: &[u8],
-    allowed: &Allowed,
-    identity: Option<&str>,
-    now: Epoch,
-) -> (Vec<Signature>, usize) {
+/// What stands beside the outer sums file.
+#[derive(Debug, Default)]
+pub(super) struct Judged {
+    /// Every signature that was looked at.
+    pub(super) all: Vec<Signature>,
+    /// How many distinct keys have made a good one.
+    pub(super) signers: usize,
+    /// How many files were not looked at.
+    pub(super) skipped: usize,
+}
+
+/// Judges the signatures beside the outer sums file, whose bytes are `message`.
+pub(super) fn judge(place: &Place, message: &[u8], allowed: &Allowed, identity: Option<&str>, now: Epoch) -> Judged {
     let mut keys = BTreeSet::new();
     let mut all = Vec::new();
-    for file in files(place) {
+    let (files, skipped) = files(place);
+    for file in files {
         let shown = escaped(file.as_encoded_bytes());
         let mut one = Signature { file: shown, key: None, principals: None, reason: None };
         match text(place, &file).and_then(|text| sign::verify(&text, message)) {
@@ -59,11 +64,12 @@ pub(super) fn judge(
         }
         all.push(one);
     }
-    (all, keys.len())
+    Judged { all, signers: keys.len(), skipped }
 }
 
-/// The signature files below the release's place: the one `ssh-keygen -Y sign` writes, and those in the folder.
-fn files(place: &Place) -> Vec<OsString> {
+/// The signature files below the release's place: the one `ssh-keygen -Y sign` writes, and those in the folder. Also how
+/// many more are in the folder.
+fn files(place: &Place) -> (Vec<OsString>, usize) {
     let mut found = Vec::new();
     let beside = format!("{}.sig", place.sums());
     if fs::symlink_metadata(place.path(&beside)).is_ok() {
@@ -72,23 +78,32 @@ fn files(place: &Place) -> Vec<OsString> {
     let folder = place.signatures();
     let own = folder.file_name().unwrap_or_default();
     match listed(&folder) {
-        Ok(names) => found.extend(names.iter().map(|name| [own, name.as_os_str()].join(OsStr::new("/")))),
+        Ok((names, skipped)) => {
+            found.extend(names.iter().map(|name| [own, name.as_os_str()].join(OsStr::new("/"))));
+            return (found, skipped);
+        }
         Err(error) if error.kind() == ErrorKind::NotFound => {}
         // Judged like a file, which tells why it is none or what is wrong with it.
         Err(_) => found.push(own.to_owned()),
     }
-    found
+    (found, 0)
 }
 
-/// The names in the folder, which is no link, in the order of their bytes.
-fn listed(folder: &Path) -> std::io::Result<Vec<OsString>> {
+/// The first names in the folder, which is no link, in the order of their bytes, and how many more there are: the same
+/// ones whatever order the file system lists them in, and never many in memory.
+fn listed(folder: &Path) -> std::io::Result<(BTreeSet<OsString>, usize)> {
     if !fs::symlink_metadata(folder)?.is_dir() {
         return Err(ErrorKind::NotADirectory.into());
     }
-    let entries = fs::read_dir(folder)?.take(MOST);
-    let mut names = entries.map(|entry| Ok(entry?.file_name())).collect::<std::io::Result<Vec<OsString>>>()?;
-    names.sort_unstable();
-    Ok(names)
+    let (mut names, mut skipped) = (BTreeSet::new(), 0);
+    for entry in fs::read_dir(folder)? {
+        names.insert(entry?.file_name());
+        if names.len() > MOST {
+            names.pop_last();
+            skipped += 1;
+        }
+    }
+    Ok((names, skipped))
 }
 
 /// The text of a signature file, or why it is none.

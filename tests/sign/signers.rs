@@ -129,3 +129,19 @@ pub fn hostile_files() {
     }
     assert!(shown.contains("signers      1 of 1 needed"), "the good one counts all the same: {shown}");
 }
+
+pub fn more_than_are_looked_at() {
+    let release = Release::signed();
+    // The good one comes last by name; the file system lists it somewhere.
+    let folder = release.path(&format!("{NAME}.SHA256SUMS.sigs"));
+    fs::rename(release.signature(&ALICE), folder.join("z.sig")).unwrap();
+    for number in 0..1002 {
+        fs::write(folder.join(format!("{number:04}.sig")), "x").unwrap();
+    }
+    release.bad(&["signed by 0 of 1", "among the first 1000 signatures by name; 3 more were not looked at"]);
+    fs::rename(folder.join("z.sig"), folder.join("0000.sig")).unwrap();
+    assert!(release.good().contains("not read     2 more files among the signatures"));
+    let json = ["verify", "release", "--allowed-signers", "keys/allowed", "--json"];
+    let verdict: serde_json::Value = serde_json::from_str(&release.succeeds(&json)).unwrap();
+    assert_eq!((&verdict["skipped"], verdict["signatures"].as_array().unwrap().len()), (&2.into(), 1000));
+}
