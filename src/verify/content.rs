@@ -8,7 +8,7 @@ use crate::digest::Digest;
 use crate::error::{Error, Result};
 use crate::report::Unit;
 use crate::sums;
-use crate::tree::{Found, Limits, Walker, list};
+use crate::tree::{Found, Limits, Unlistable, Walker, list};
 use rustix::fs::FileType;
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
@@ -154,7 +154,14 @@ impl Work<'_> {
     fn files(&mut self, folder: OwnedFd, listed: Sums) -> Result<()> {
         let root = self.place.path(&self.place.name);
         let mut walker = Walker::within(folder);
-        let found = list(&mut walker, &LIMITS).map_err(|unlistable| unlistable.about(&root))?;
+        let found = match list(&mut walker, &LIMITS) {
+            Ok(found) => found,
+            Err(Unlistable::TooMuch(what)) => {
+                self.wrong(&self.place.name.clone(), what);
+                return Ok(());
+            }
+            Err(unreadable) => return Err(unreadable.about(&root)),
+        };
         let folders: BTreeSet<&str> = listed.keys().flat_map(|path| parents(path)).collect();
         let mut missing: BTreeSet<&str> = listed.keys().map(String::as_str).collect();
         let (problems, before) = (self.problems.len(), self.done);
