@@ -165,7 +165,12 @@ pub fn verify(bundle: &Path, trust: &Trust<'_>, hearing: &Hearing<'_>) -> Result
 }
 
 fn allowed(file: &Path) -> Result<Allowed> {
-    let text = std::fs::read_to_string(file).map_err(|error| Error::io(file, "read the allowed signers", error))?;
+    let text = std::fs::read_to_string(file).map_err(|error| match error.kind() {
+        std::io::ErrorKind::InvalidData => Error::new(Kind::Document, file.display(), "is not UTF-8 text")
+            .remedy("give a list in OpenSSH's allowed_signers format: ssh-keygen(1), ALLOWED SIGNERS")
+            .because(error),
+        _ => Error::io(file, "read the allowed signers", error),
+    })?;
     Allowed::parse(&file.display().to_string(), &text)
 }
 

@@ -80,6 +80,8 @@ pub fn the_allowed_signers_decide() {
     release.fails(&plain, 3, &["keys/allowed:1", "damaged key"]);
     release.put("keys/allowed", "# nobody\n");
     release.fails(&plain, 3, &["lists no ssh-ed25519 key"]);
+    fs::write(release.path("keys/allowed"), [b"alice \xff ", ALICE[1].as_bytes()].concat()).unwrap();
+    release.fails(&plain, 3, &["keys/allowed: is not UTF-8 text", "allowed_signers format"]);
     // Whoever brings the release brings no list.
     fs::remove_file(release.path("keys/allowed")).unwrap();
     release.put("allowed_signers", &format!("a {}", ALICE[1]));
