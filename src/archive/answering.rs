@@ -5,7 +5,7 @@ use super::INRELEASE_LIMIT;
 use crate::cancel::{self, Cancel};
 use crate::definition;
 use crate::error::{Error, Kind, Result};
-use crate::fetch::Fetch;
+use crate::fetch::{self, Fetch};
 
 /// What `attempt` gives when it asks the mirrors `bases` of an archive. When a file is lost by some of them and others
 /// do not answer, it is asked once more of those that answer: if all of these have lost it, it is gone.
@@ -45,6 +45,7 @@ fn answers(base: &str, suite: &str, fetch: &dyn Fetch, cancel: &Cancel) -> bool 
 }
 
 fn with_silent(gone: Error, silent: &[String]) -> Error {
+    let silent: Vec<String> = silent.iter().map(|base| fetch::shown(base)).collect();
     let cause = format!("{}\n  not counted, since they do not answer: {}", gone.cause(), silent.join(", "));
     let made = Error::new(Kind::Gone, gone.object(), cause);
     match gone.remedy_text() {
