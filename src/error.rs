@@ -19,7 +19,7 @@ pub enum Kind {
     Trust,
     /// An input cannot be had: no mirror serves it or no host answers.
     Unavailable,
-    /// Every mirror answered, and none has the input any more.
+    /// No mirror that answers has the input any more.
     Gone,
     /// The wished packages cannot be had together.
     Resolve,
@@ -48,7 +48,7 @@ impl Kind {
         (Kind::Build, 9, "a component's build failed"),
         (Kind::Output, 10, "a build delivered unexpected files"),
         (Kind::Io, 11, "a file of this machine cannot be read or written"),
-        (Kind::Gone, 12, "an input is gone from every mirror"),
+        (Kind::Gone, 12, "an input is gone from every mirror that answers"),
         (Kind::Interrupted, 130, "interrupted"),
     ];
 

@@ -93,14 +93,7 @@ impl Desk {
             desk.write(path, &std::fs::read(root.join(path)).unwrap());
         }
         desk.write("keys/test.gpg", &Signer::new(1).keyring());
-        let archive = desk.archive(&[&desk.mirror()]);
-        desk.write(
-            "images/i.toml",
-            format!(
-                "format = 1\nsummary = \"s\"\n[archive]\n{archive}[root]\nmerged-usr = true\npackages = [\"tool\"]\n"
-            )
-            .as_bytes(),
-        );
+        desk.image(&[&desk.mirror()]);
         desk.release(&[&desk.mirror()], None, "");
         desk
     }
@@ -117,6 +110,15 @@ impl Desk {
             "family = \"{family}\"\nsuites = [\"stable\"]\ncomponents = [\"main\"]\nkeyring = \"../keys/test.gpg\"\n\
              mirrors = {mirrors:?}\n"
         )
+    }
+
+    /// Writes the image's definition: the mirrors of its archive.
+    fn image(&self, mirrors: &[&str]) {
+        let archive = self.archive(mirrors);
+        let text = format!(
+            "format = 1\nsummary = \"s\"\n[archive]\n{archive}[root]\nmerged-usr = true\npackages = [\"tool\"]\n"
+        );
+        self.write("images/i.toml", text.as_bytes());
     }
 
     /// Writes the release file: the mirrors of its archive, edk2's version, further sources.
@@ -268,6 +270,56 @@ fn a_package_of_the_image_gone_everywhere() {
     holds(&desk.said("two", &build(&["--locked"]), 12), &["package tool 1.0", "--update"]);
     holds(&desk.said("two", &build(&[]), 8), &["tool 1.0 -> 1.1", "diff_id", "NOT the tracked release"]);
     holds(&desk.said("two", &build(&[]), 8), &["i.untracked.lock, made because an input was gone"]);
+}
+
+#[test]
+fn a_mirror_that_does_not_answer_keeps_no_lost_input_in_the_lock() {
+    let silent = format!("not counted, since they do not answer: {DEAD}");
+    // A source, and a package of the image.
+    for (after, name, changes) in [
+        (state(&[2], &["1.0"], &[], 1), "edk2_1-1.debian.tar.xz", &["ovmf edk2 1-1 (", "-> 1-2 ("]),
+        (state(&[1], &["1.1"], &[], 1), "package tool 1.0", &["tool 1.0 -> 1.1", "diff_id"]),
+    ] {
+        let desk = Desk::new(&state(&[1], &["1.0"], &[], 0));
+        let mirror = desk.mirror();
+        desk.image(&[DEAD, &mirror]);
+        desk.release(&[DEAD, &mirror], None, "");
+        desk.said("one", &["lock", "--release", "r"], 0);
+        let tracked = desk.text("releases/r.lock");
+        desk.publish(&after);
+        let said = desk.said("two", &build(&["--locked"]), 12);
+        holds(
+            &said,
+            &[name, "answers 404", &silent, "no mirror that answers has", "`snpforge lock --release r --update`"],
+        );
+        assert!(!desk.project("releases/r.untracked.lock").exists());
+        let said = desk.said("two", &build(&[]), 8);
+        holds(&said, &[name, "answers 404", &silent, "NOT the tracked release", "engine"]);
+        holds(&said, changes);
+        assert_eq!(desk.text("releases/r.lock"), tracked, "the tracked lock is never touched");
+        holds(&desk.said("two", &build(&[]), 8), &["untracked.lock, made because an input was gone"]);
+    }
+}
+
+#[test]
+fn a_mirror_that_fails_is_no_reason_to_leave_the_lock() {
+    for part in ["edk2_1-1.debian", "tool_1.0"] {
+        let desk = Desk::new(&state(&[1], &["1.0"], &[], 0));
+        let mirror = desk.mirror();
+        desk.image(&[&mirror, DEAD]);
+        desk.release(&[&mirror, DEAD], None, "");
+        desk.said("one", &["lock", "--release", "r"], 0);
+        // It answers, but not about this file; or nobody answers.
+        desk.answer(part, &Reply::Status(503, vec![("Retry-After", "100000".into())]));
+        let said = desk.said("two", &build(&[]), 6);
+        holds(&said, &["503"]);
+        assert!(!said.contains("NOT the tracked release"), "{said}");
+        assert!(
+            !desk.project("releases/r.untracked.lock").exists() && !desk.project("images/i.untracked.lock").exists()
+        );
+        desk.lose(part);
+        desk.said("two", &[&build(&[])[..], &["--offline"]].concat(), 6);
+    }
 }
 
 #[test]

@@ -3,6 +3,7 @@
 //! Bytes come from any mirror, because only signatures and digests decide. Knows no lock files' places, no engine, no
 //! clock: the time to judge signatures at is an argument.
 
+mod answering;
 mod cleartext;
 pub mod control;
 mod index;
@@ -13,6 +14,7 @@ pub mod resolve;
 pub mod signature;
 mod source_package;
 
+pub use answering::from_those_that_answer;
 pub use index::{Indexes, Keep, Need};
 pub use package::{Package, Packages, Priority};
 pub use source_package::{Dsc, SourcePackage};
@@ -31,15 +33,6 @@ use signature::{Keyring, Signed};
 
 /// The most an InRelease file may weigh: the largest seen (sid, jammy) have less than 300 kB.
 const INRELEASE_LIMIT: u64 = 16 << 20;
-
-/// Those of `bases` that answer now when they are asked for a suite, whatever they say about it.
-pub fn answering(bases: &[String], suite: &str, fetch: &dyn Fetch, cancel: &Cancel) -> Vec<String> {
-    let answers = |base: &&String| {
-        let url = format!("{}/dists/{suite}/InRelease", base.trim_end_matches('/'));
-        fetch.document(&[url], INRELEASE_LIMIT, cancel).map_or_else(|error| error.kind() == Kind::Gone, |_| true)
-    };
-    bases.iter().filter(answers).cloned().collect()
-}
 
 /// An archive with all that is needed to read it.
 pub struct Site<'a> {

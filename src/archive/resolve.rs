@@ -137,10 +137,9 @@ impl<'u> Choice<'u> {
         Choice { universe, reasons: BTreeMap::new(), plain: VecDeque::new(), open: VecDeque::new() }
     }
 
-    /// Takes the seeds. The essential packages are closed before the wished ones' relations count, so that every image
-    /// of an archive has the same base; only a wished package itself may stand in for one of their alternatives.
     /// Marks the essential and the wished packages, before any relation counts, and gives them in the order in which
-    /// they are to be closed.
+    /// they are to be closed: the essential ones first, so that every image of an archive has the same base. Only a
+    /// wished package itself may stand in for one of their alternatives.
     fn seed(&mut self, wished: &[String]) -> Result<Vec<usize>> {
         let mut seeds: Vec<usize> =
             (0..self.universe.candidates.len()).filter(|at| self.package(*at).essential).collect();

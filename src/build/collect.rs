@@ -3,7 +3,7 @@
 
 use super::cache::{self, ActionResult, Artifact};
 use super::kernel_release;
-use super::plan::{Expected, Form, Task};
+use super::plan::{Expected, Form, MOST_FILES, Task};
 use super::run::{Finished, Ran};
 use super::{Borders, Options};
 use crate::engine::{Member, MemberKind};
@@ -60,9 +60,6 @@ struct Taking<'a> {
     amounts: BTreeMap<&'a str, (usize, u64)>,
 }
 
-/// More files in one folder than any component has: a server's kernel has about 4000.
-const MOST_FILES: usize = 20_000;
-
 impl<'a> Taking<'a> {
     fn new(task: &'a Task, store: &'a Store) -> Self {
         Taking { task, store, taken: BTreeMap::new(), amounts: BTreeMap::new() }
@@ -98,11 +95,23 @@ impl<'a> Taking<'a> {
         Ok(())
     }
 
-    /// What may still come for an expected file or folder.
-    fn room(&self, expected: &Expected) -> Result<u64> {
+    /// With the file at `path` more came for `expected` than its `limit`.
+    fn too_much(&self, path: &str, expected: &Expected, limit: impl std::fmt::Display) -> Error {
+        let cause = match expected.form {
+            Form::File | Form::Release => format!("is larger than {limit}"),
+            Form::Folder | Form::Tarball => format!("is too much: /out/{} may have {limit} in all", expected.shown()),
+        };
+        let family = self.task.component.family();
+        self.refuse(path, cause).remedy(format!(
+            "let the recipe in images/{family} deliver less, or raise the limit in src/build/plan/outputs.rs"
+        ))
+    }
+
+    /// How many bytes may still come for `expected`, of which the file at `path` is the next.
+    fn room(&self, path: &str, expected: &Expected) -> Result<u64> {
         let (files, bytes) = self.amounts.get(expected.path.as_str()).copied().unwrap_or_default();
         if files >= MOST_FILES {
-            return Err(self.refuse(&expected.path, format!("holds more than {MOST_FILES} files")));
+            return Err(self.too_much(path, expected, format!("{MOST_FILES} files")));
         }
         Ok(expected.limit.saturating_sub(bytes))
     }
@@ -114,8 +123,8 @@ impl<'a> Taking<'a> {
         member: &Member,
         content: &mut dyn Read,
     ) -> Result<Artifact> {
-        let room = self.room(expected)?;
-        let too_large = || self.refuse(path, format!("is larger than {room} bytes"));
+        let room = self.room(path, expected)?;
+        let too_large = || self.too_much(path, expected, format!("{} bytes", expected.limit));
         if member.size > room {
             return Err(too_large());
         }

@@ -3,13 +3,14 @@
 use super::cache::{self, ActionResult};
 use super::plan::{Plan, Task};
 use super::{Borders, locking};
+use crate::archive::from_those_that_answer;
 use crate::component::Component;
 use crate::date::Epoch;
 use crate::definition::Archive;
 use crate::digest::Digest;
 use crate::error::Result;
 use crate::fetch::Wanted;
-use crate::lock::{ImageLock, PackageLock, ReleaseLock, SourceLock};
+use crate::lock::{ImageLock, PackageLock, Pin, ReleaseLock, SourceLock};
 use crate::release::Release;
 use crate::source::{BasesOf, Workshop};
 use std::collections::BTreeMap;
@@ -64,9 +65,12 @@ pub fn sources<'plan>(plan: &'plan Plan, borders: &Borders<'_>) -> Result<Source
 /// As [`sources`].
 pub fn packages(archive: &Archive, lock: &ImageLock, borders: &Borders<'_>) -> Result<()> {
     let bases = (borders.mirrors)(archive, Some(lock.epoch))?.files;
-    let missing = lock.package.iter().filter(|package| !borders.store.contains(&package.sha256));
-    let wanted: Vec<Wanted> = missing.map(|package| wanted(package, &bases)).collect();
-    borders.fetch.all(&wanted, borders.cancel)
+    let bring = |bases: &[String]| {
+        let missing = lock.package.iter().filter(|package| !borders.store.contains(&package.sha256));
+        let wanted: Vec<Wanted> = missing.map(|package| wanted(package, bases)).collect();
+        borders.fetch.all(&wanted, borders.cancel)
+    };
+    from_those_that_answer(archive, &bases, borders.fetch, borders.cancel, &bring)
 }
 
 /// A package as the door to the network wants it named.
@@ -98,8 +102,15 @@ pub fn task_sources(task: &Task, release: &Release, borders: &Borders<'_>) -> Re
 /// # Errors
 /// As [`sources`]; [`crate::error::Kind::Trust`] when it is not the one in the lock.
 pub fn obtain(lock: &SourceLock, release: &Release, borders: &Borders<'_>) -> Result<Digest> {
-    let bases = |archive: &str, epoch: Option<Epoch>| locking::bases(release, archive, epoch, borders);
-    workshop(borders, &bases).obtain(lock)
+    let from = |bases: &[String]| workshop(borders, &|_: &str, _: Option<Epoch>| Ok(bases.to_vec())).obtain(lock);
+    match &lock.pin {
+        Pin::Debian { archive, .. } | Pin::BinaryPackage { archive, .. } => {
+            let bases = locking::bases(release, archive, None, borders)?;
+            let archive = locking::declared(release, archive)?;
+            from_those_that_answer(archive, &bases, borders.fetch, borders.cancel, &from)
+        }
+        Pin::Git { .. } | Pin::Tarball { .. } | Pin::Path { .. } => from(&[]),
+    }
 }
 
 /// The current digest of every source that is a folder of this machine, packed just now into the store.

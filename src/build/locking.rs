@@ -132,7 +132,8 @@ fn needs(release: &Release) -> BTreeMap<&str, Need> {
     needs
 }
 
-fn declared<'r>(release: &'r Release, archive: &str) -> Result<&'r Archive> {
+/// One of a release's archives.
+pub(super) fn declared<'r>(release: &'r Release, archive: &str) -> Result<&'r Archive> {
     release.archives.get(archive).ok_or_else(|| {
         Error::new(Kind::Lock, format!("archive `{archive}`"), "is named by the lock but not declared by the release")
             .remedy("run `snpforge lock`")

@@ -25,7 +25,7 @@ pub fn build(arguments: &Build, session: &Session) -> Result<()> {
             products(arguments, &wished, session, borders)
         }
         Err(error) if error.kind() == Kind::Gone => Err(error.remedy(format!(
-            "the lock names what no mirror has any more: `snpforge lock --release {} --update` resolves it anew",
+            "the lock names what no mirror that answers has any more: `snpforge lock --release {} --update` resolves it anew",
             arguments.which.release
         ))),
         other => other,

@@ -111,7 +111,8 @@ fn refuse_if(locked: bool, folder: &str, name: &str) -> Result<()> {
     .remedy("run `snpforge lock`, look at the difference, and commit it"))
 }
 
-/// Resolves everything anew into untracked locks, because an input is gone from every mirror, and shows the difference.
+/// Resolves everything anew into untracked locks, because an input is gone from every mirror that answers, and shows the
+/// difference.
 ///
 /// # Errors
 /// Whatever resolving fails with.

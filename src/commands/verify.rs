@@ -52,6 +52,9 @@ fn show(verdict: &Verdict) {
             }
         }
     }
+    if verdict.skipped > 0 {
+        terminal::line(format!("  not read     {} more files among the signatures", verdict.skipped));
+    }
     if let Some(threshold) = verdict.threshold {
         terminal::line(format!("  signers      {} of {threshold} needed", verdict.signers));
     }

@@ -230,18 +230,10 @@ mod tests {
     fn no_block_remembers_what_its_thread_packed_before() {
         // A program has what made the difference: long runs of almost equal bytes.
         let program = std::fs::read(std::env::current_exe().unwrap()).unwrap();
-        let block = |at: usize| {
-            let bytes = program[at * BLOCK..(at + 1) * BLOCK + WINDOW].to_vec();
-            Job { bytes, dictionary: WINDOW, last: false, answer: sync_channel(1).0 }
-        };
-        let blocks = (program.len() - WINDOW) / BLOCK;
-        assert!(blocks > 8);
+        assert!(program.len() > 8 * BLOCK);
         let alone: Vec<u8> = packed(&program, 1);
         for workers in [2, 3, 5, 8] {
             assert!(packed(&program, workers) == alone, "{workers} threads");
-        }
-        for at in [0, blocks / 2, blocks - 1] {
-            assert!(pack(&block(at)).unwrap().bytes == pack(&block(at)).unwrap().bytes, "block {at}");
         }
     }
 

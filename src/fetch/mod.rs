@@ -17,6 +17,7 @@ mod text;
 mod trouble;
 
 pub use settings::Settings;
+pub(crate) use trouble::shown;
 
 use crate::cancel::Cancel;
 use crate::digest::Digest;

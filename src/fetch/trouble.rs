@@ -100,7 +100,7 @@ pub(super) fn all(mut errors: Vec<Error>, wanted: usize) -> Option<Error> {
 }
 
 /// A URL without the user name and password it may carry.
-pub(super) fn shown(url: &str) -> String {
+pub(crate) fn shown(url: &str) -> String {
     match reqwest::Url::parse(url) {
         Ok(mut parsed) if !parsed.username().is_empty() || parsed.password().is_some() => {
             // Both fail only for URLs that cannot have a user, which then have none.

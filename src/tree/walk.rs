@@ -30,7 +30,12 @@ impl Walker {
     /// Starts at `root`, which may itself be reached through symbolic links.
     pub(crate) fn new(root: &Path) -> io::Result<Self> {
         let root = openat(CWD, root, OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
-        Ok(Walker { root, open: Vec::new(), force: false })
+        Ok(Walker::within(root))
+    }
+
+    /// Starts at a folder that is open already.
+    pub(crate) fn within(root: OwnedFd) -> Self {
+        Walker { root, open: Vec::new(), force: false }
     }
 
     /// The same, opening also what a build of the same user made unreadable.

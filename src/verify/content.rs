@@ -8,12 +8,14 @@ use crate::digest::Digest;
 use crate::error::{Error, Result};
 use crate::report::Unit;
 use crate::sums;
-use crate::tree::{Found, Limits, Walker, list};
-use rustix::fs::{FileType, Mode, OFlags, openat};
+use crate::tree::{Found, Limits, Unlistable, Walker, list};
+use rustix::fs::FileType;
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io::Read;
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::fs::MetadataExt;
 
 /// Name of the sums file in the release's folder.
 pub(super) const INNER: &str = "SHA256SUMS";
@@ -114,45 +116,52 @@ impl Work<'_> {
         Ok(())
     }
 
+    /// The release's folder, if it is there. It is opened once: what is checked is below that folder, whatever stands at
+    /// its path meanwhile.
     fn folder(&mut self, digest: &Digest) -> Result<()> {
         let (name, inner) = (self.place.name.clone(), self.place.inner());
-        let root = self.place.path(&name);
-        match std::fs::symlink_metadata(&root) {
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+        let opened = match place::folder(&self.place.path(&name)) {
+            Err(Unfit::Absent) => {
                 self.content.absent.push(inner);
                 return Ok(());
             }
-            Err(error) => return Err(Error::io(&root, "read", error)),
-            Ok(about) if !about.is_dir() => {
-                self.wrong(&name, "is no folder");
-                return Ok(());
-            }
-            Ok(_) => {}
-        }
-        let bytes = match place::read(&root.join(INNER), LARGEST_SUMS) {
-            Ok(bytes) => bytes,
-            Err(Unfit::Unreadable(error)) => return Err(error),
-            Err(Unfit::Absent) => {
-                self.wrong(&inner, "is missing");
-                return Ok(());
-            }
-            Err(Unfit::Odd(why)) => {
-                self.wrong(&inner, why);
-                return Ok(());
-            }
+            opened => self.fit(&name, opened)?,
         };
+        let Some(folder) = opened else { return Ok(()) };
+        let path = self.place.path(&inner);
+        let read = place::open_in(folder.as_fd(), INNER.as_bytes(), &path);
+        let read = read.and_then(|file| place::content(file, &path, LARGEST_SUMS));
+        let Some(bytes) = self.fit(&inner, read)? else { return Ok(()) };
         if Digest::of(&bytes) != *digest {
             self.wrong(&inner, format!("was changed: its sha256 is not {digest}"));
             return Ok(());
         }
-        self.files(parse(&inner, &bytes)?)
+        self.files(folder, parse(&inner, &bytes)?)
+    }
+
+    /// What was opened or read; `None` if it is not what it must be, which is a problem then.
+    fn fit<T>(&mut self, shown: &str, opened: std::result::Result<T, Unfit>) -> Result<Option<T>> {
+        match opened {
+            Ok(opened) => return Ok(Some(opened)),
+            Err(Unfit::Absent) => self.wrong(shown, "is missing"),
+            Err(Unfit::Odd(why)) => self.wrong(shown, why),
+            Err(Unfit::Unreadable(error)) => return Err(error),
+        }
+        Ok(None)
     }
 
     /// Everything in the folder against `listed`.
-    fn files(&mut self, listed: Sums) -> Result<()> {
+    fn files(&mut self, folder: OwnedFd, listed: Sums) -> Result<()> {
         let root = self.place.path(&self.place.name);
-        let mut walker = Walker::new(&root).map_err(|error| Error::io(&root, "list", error))?;
-        let found = list(&mut walker, &LIMITS).map_err(|unlistable| unlistable.about(&root))?;
+        let mut walker = Walker::within(folder);
+        let found = match list(&mut walker, &LIMITS) {
+            Ok(found) => found,
+            Err(Unlistable::TooMuch(what)) => {
+                self.wrong(&self.place.name.clone(), what);
+                return Ok(());
+            }
+            Err(unreadable) => return Err(unreadable.about(&root)),
+        };
         let folders: BTreeSet<&str> = listed.keys().flat_map(|path| parents(path)).collect();
         let mut missing: BTreeSet<&str> = listed.keys().map(String::as_str).collect();
         let (problems, before) = (self.problems.len(), self.done);
@@ -186,17 +195,20 @@ impl Work<'_> {
         Ok(())
     }
 
+    /// A listed file of the folder. What is judged is the file that was opened, not what was seen when the folder was
+    /// listed.
     fn listed(&mut self, walker: &mut Walker, entry: &Found, shown: &str, digest: &Digest) -> Result<()> {
-        if entry.stat.st_mode & SET_ID != 0 {
+        let path = self.place.path(shown);
+        let parts: Vec<&[u8]> = entry.path.iter().map(Vec::as_slice).collect();
+        let Some((name, parents)) = parts.split_last() else { return Ok(()) };
+        let folder = walker.folder(parents).map_err(|error| Error::io(&path, "open", error))?;
+        let Some(file) = self.fit(shown, place::open_in(folder, name, &path))? else { return Ok(()) };
+        let about = file.metadata().map_err(|error| Error::io(&path, "read", error))?;
+        if about.mode() & SET_ID != 0 {
             self.wrong(shown, "would run as another user (setuid or setgid)");
             return Ok(());
         }
-        let parts: Vec<&[u8]> = entry.path.iter().map(Vec::as_slice).collect();
-        let Some((name, parents)) = parts.split_last() else { return Ok(()) };
-        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
-        let opened = walker.folder(parents).and_then(|at| Ok(openat(at, *name, flags, Mode::empty())?));
-        let file = opened.map_err(|error| Error::io(&self.place.path(shown), "open", error))?;
-        self.fits(shown, File::from(file), digest).map(|_| ())
+        self.fits(shown, file, digest).map(|_| ())
     }
 
     /// Whether the file's digest is `digest`; if not, that is a problem.
@@ -240,4 +252,41 @@ fn parents(path: &str) -> impl Iterator<Item = &str> {
 /// A name that may be printed, whatever it holds.
 pub(super) fn escaped(name: &[u8]) -> String {
     String::from_utf8_lossy(name).chars().flat_map(char::escape_debug).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cancel::Cancel;
+    use crate::report::Collected;
+    use crate::store::files;
+
+    #[test]
+    fn what_is_checked_is_the_folder_that_was_opened_not_what_stands_at_its_path() {
+        let base = tempfile::tempdir().unwrap();
+        let place = Place { base: base.path().to_owned(), name: "snp-release-2026-11-23".into() };
+        let at = place.path(&place.name);
+        let make = |text: &str| files::write_whole(&at.join("usr/file"), text.as_bytes()).unwrap();
+        make("signed");
+        let opened = place::folder(&at).unwrap();
+        rustix::fs::rename(&at, base.path().join("moved")).unwrap();
+        make("forged");
+        let (report, cancel) = (Collected::default(), Cancel::new());
+        let hearing = Hearing { report: &report, cancel: &cancel };
+        let problems = |folder: OwnedFd| {
+            let mut work = Work {
+                place: &place,
+                hearing: &hearing,
+                content: Content::default(),
+                problems: Vec::new(),
+                done: 0,
+                told: 0,
+            };
+            work.files(folder, Sums::from([("usr/file".into(), Digest::of(b"signed"))])).unwrap();
+            work.problems.into_iter().map(|problem| problem.cause).collect::<Vec<String>>().concat()
+        };
+        assert_eq!(problems(opened), "");
+        let forged = problems(place::folder(&at).unwrap());
+        assert!(forged.starts_with("was changed: "), "{forged}");
+    }
 }

@@ -22,6 +22,7 @@ use crate::sign::{self, allowed::Allowed};
 use crate::store::files;
 use place::{Place, Unfit};
 use serde::Serialize;
+use signatures::Judged;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 
@@ -89,8 +90,10 @@ pub struct Verdict {
     pub threshold: Option<NonZeroUsize>,
     /// How many did.
     pub signers: usize,
-    /// Every signature.
+    /// Every signature that was looked at.
     pub signatures: Vec<Signature>,
+    /// How many more files there are among the signatures than are looked at.
+    pub skipped: usize,
     /// What was checked; nothing when the signatures did not suffice.
     pub content: Option<Content>,
     /// What does not hold.
@@ -139,15 +142,18 @@ pub fn verify(bundle: &Path, trust: &Trust<'_>, hearing: &Hearing<'_>) -> Result
         threshold: None,
         signers: 0,
         signatures: Vec::new(),
+        skipped: 0,
         content: None,
         problems: Vec::new(),
     };
     if let Trust::Signers { file, identity, threshold, now } = trust {
         let allowed = allowed(file)?;
-        (verdict.signatures, verdict.signers) = signatures::judge(&place, &bytes, &allowed, *identity, *now)?;
+        let judged = signatures::judge(&place, &bytes, &allowed, *identity, *now);
+        let problem = (judged.signers < threshold.get()).then(|| too_few(&place, &judged, *threshold));
         verdict.threshold = Some(*threshold);
-        if verdict.signers < threshold.get() {
-            verdict.problems.push(too_few(&place, &verdict.signatures, verdict.signers, *threshold));
+        Judged { all: verdict.signatures, signers: verdict.signers, skipped: verdict.skipped } = judged;
+        if let Some(problem) = problem {
+            verdict.problems.push(problem);
             return Ok(verdict);
         }
     }
@@ -159,15 +165,25 @@ pub fn verify(bundle: &Path, trust: &Trust<'_>, hearing: &Hearing<'_>) -> Result
 }
 
 fn allowed(file: &Path) -> Result<Allowed> {
-    let text = std::fs::read_to_string(file).map_err(|error| Error::io(file, "read the allowed signers", error))?;
+    let text = std::fs::read_to_string(file).map_err(|error| match error.kind() {
+        std::io::ErrorKind::InvalidData => Error::new(Kind::Document, file.display(), "is not UTF-8 text")
+            .remedy("give a list in OpenSSH's allowed_signers format: ssh-keygen(1), ALLOWED SIGNERS")
+            .because(error),
+        _ => Error::io(file, "read the allowed signers", error),
+    })?;
     Allowed::parse(&file.display().to_string(), &text)
 }
 
-fn too_few(place: &Place, all: &[Signature], found: usize, threshold: NonZeroUsize) -> Problem {
+fn too_few(place: &Place, judged: &Judged, threshold: NonZeroUsize) -> Problem {
+    let Judged { all, signers, skipped } = judged;
     let reasons: Vec<String> =
         all.iter().filter_map(|one| Some(format!("\n  {} {}", one.file, one.reason.as_ref()?))).take(SHOWN).collect();
-    let none = if all.is_empty() { ": no signature stands beside it" } else { "" };
-    let cause = format!("is signed by {found} of {threshold} distinct keys that may{none}{}", reasons.concat());
+    let more = match (all.len(), skipped) {
+        (0, _) => ": no signature stands beside it".to_owned(),
+        (_, 0) => String::new(),
+        (looked, skipped) => format!(" among the first {looked} signatures by name; {skipped} more were not looked at"),
+    };
+    let cause = format!("is signed by {signers} of {threshold} distinct keys that may{more}{}", reasons.concat());
     Problem::new(&place.sums(), cause)
 }
 

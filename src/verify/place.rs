@@ -3,10 +3,12 @@
 
 use crate::date::Day;
 use crate::error::{Error, Kind, Result};
-use rustix::fs::OFlags;
-use std::fs::{self, File, OpenOptions};
+use rustix::fs::{CWD, Mode, OFlags, openat};
+use rustix::io::Errno;
+use std::fs::{self, File};
 use std::io::Read;
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::fd::{BorrowedFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 /// How every release's name begins; the day follows.
@@ -106,15 +108,19 @@ pub(super) enum Unfit {
 
 /// Opens the regular file at `path`; its last part is no link.
 pub(super) fn open(path: &Path) -> std::result::Result<File, Unfit> {
+    open_in(CWD, path.as_os_str().as_bytes(), path)
+}
+
+/// Opens the regular file `name` of an open folder; it is no link. Errors show `path`.
+pub(super) fn open_in(folder: BorrowedFd<'_>, name: &[u8], path: &Path) -> std::result::Result<File, Unfit> {
     // Not blocking: a named pipe would wait for its other end.
-    let flags = (OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC).bits().cast_signed();
-    let opened = OpenOptions::new().read(true).custom_flags(flags).open(path);
-    let file = opened.map_err(|error| match error.raw_os_error().map(rustix::io::Errno::from_raw_os_error) {
-        Some(rustix::io::Errno::NOENT) => Unfit::Absent,
-        Some(rustix::io::Errno::LOOP) => Unfit::Odd("is a link"),
-        Some(rustix::io::Errno::NXIO) => Unfit::Odd("is no regular file"),
-        _ => Unfit::Unreadable(Error::io(path, "open", error)),
-    })?;
+    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    let file = File::from(openat(folder, name, flags, Mode::empty()).map_err(|error| match error {
+        Errno::NOENT => Unfit::Absent,
+        Errno::LOOP => Unfit::Odd("is a link"),
+        Errno::NXIO => Unfit::Odd("is no regular file"),
+        error => Unfit::Unreadable(Error::io(path, "open", error.into())),
+    })?);
     match file.metadata() {
         Ok(about) if about.is_file() => Ok(file),
         Ok(_) => Err(Unfit::Odd("is no regular file")),
@@ -122,10 +128,24 @@ pub(super) fn open(path: &Path) -> std::result::Result<File, Unfit> {
     }
 }
 
-/// The content of a regular file of at most `limit` bytes.
+/// Opens the folder at `path`, which is no link.
+pub(super) fn folder(path: &Path) -> std::result::Result<OwnedFd, Unfit> {
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    openat(CWD, path, flags, Mode::empty()).map_err(|error| match error {
+        Errno::NOENT => Unfit::Absent,
+        Errno::NOTDIR | Errno::LOOP => Unfit::Odd("is no folder"),
+        error => Unfit::Unreadable(Error::io(path, "open", error.into())),
+    })
+}
+
+/// The content of the regular file at `path`, of at most `limit` bytes.
 pub(super) fn read(path: &Path, limit: u64) -> std::result::Result<Vec<u8>, Unfit> {
+    content(open(path)?, path, limit)
+}
+
+/// The content of an opened file of at most `limit` bytes; errors show `path`.
+pub(super) fn content(file: File, path: &Path, limit: u64) -> std::result::Result<Vec<u8>, Unfit> {
     let mut bytes = Vec::new();
-    let file = open(path)?;
     file.take(limit + 1).read_to_end(&mut bytes).map_err(|error| Unfit::Unreadable(Error::io(path, "read", error)))?;
     if bytes.len() as u64 > limit { Err(Unfit::Odd("is too large")) } else { Ok(bytes) }
 }

@@ -1,18 +1,20 @@
 //! Whose signatures stand beside a release. They are counted by key: neither two files nor two names make one key two
-//! signers. A bad signature takes nothing away from a good one; it is told and not counted.
+//! signers. A bad signature, or a file that cannot be read, takes nothing away from a good one; it is told and not counted.
 
 use super::content::escaped;
 use super::place::{self, Place, Unfit};
 use crate::date::Epoch;
-use crate::error::{Error, Result};
 use crate::sign::{self, allowed::Allowed};
 use serde::Serialize;
 use std::collections::BTreeSet;
+use std::ffi::{OsStr, OsString};
 use std::fs;
+use std::io::ErrorKind;
+use std::path::Path;
 
 /// No signature comes near this.
 const LARGEST: u64 = 64 * 1024;
-/// More signatures than this are not looked at.
+/// More signatures in the folder than this are not looked at: the first ones by name are.
 const MOST: usize = 1000;
 
 /// One signature file and what it is worth.
@@ -28,21 +30,26 @@ pub struct Signature {
     pub reason: Option<String>,
 }
 
-/// Judges every signature beside the outer sums file, whose bytes are `message`. Also gives the number of distinct keys
-/// whose signatures are good.
-pub(super) fn judge(
-    place: &Place,
-    message: &[u8],
-    allowed: &Allowed,
-    identity: Option<&str>,
-    now: Epoch,
-) -> Result<(Vec<Signature>, usize)> {
+/// What stands beside the outer sums file.
+#[derive(Debug, Default)]
+pub(super) struct Judged {
+    /// Every signature that was looked at.
+    pub(super) all: Vec<Signature>,
+    /// How many distinct keys have made a good one.
+    pub(super) signers: usize,
+    /// How many files were not looked at.
+    pub(super) skipped: usize,
+}
+
+/// Judges the signatures beside the outer sums file, whose bytes are `message`.
+pub(super) fn judge(place: &Place, message: &[u8], allowed: &Allowed, identity: Option<&str>, now: Epoch) -> Judged {
     let mut keys = BTreeSet::new();
     let mut all = Vec::new();
-    for file in files(place)? {
+    let (files, skipped) = files(place);
+    for file in files {
         let shown = escaped(file.as_encoded_bytes());
         let mut one = Signature { file: shown, key: None, principals: None, reason: None };
-        match text(place, &file)?.and_then(|text| sign::verify(&text, message)) {
+        match text(place, &file).and_then(|text| sign::verify(&text, message)) {
             Err(reason) => one.reason = Some(reason),
             Ok(key) => {
                 one.key = Some(key.to_string());
@@ -57,45 +64,68 @@ pub(super) fn judge(
         }
         all.push(one);
     }
-    Ok((all, keys.len()))
+    Judged { all, signers: keys.len(), skipped }
 }
 
-/// The signature files below the release's place: those in the folder, and the one `ssh-keygen -Y sign` writes.
-fn files(place: &Place) -> Result<Vec<std::ffi::OsString>> {
-    let folder = place.signatures();
-    let own = folder.file_name().unwrap_or_default();
+/// The signature files below the release's place: the one `ssh-keygen -Y sign` writes, and those in the folder. Also how
+/// many more are in the folder.
+fn files(place: &Place) -> (Vec<OsString>, usize) {
     let mut found = Vec::new();
     let beside = format!("{}.sig", place.sums());
     if fs::symlink_metadata(place.path(&beside)).is_ok() {
         found.push(beside.into());
     }
-    match fs::symlink_metadata(&folder) {
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(found),
-        Err(error) => return Err(Error::io(&folder, "list", error)),
-        Ok(about) if !about.is_dir() => {
-            // Judged like a file, which tells why it is none.
-            found.push(own.to_owned());
-            return Ok(found);
+    let folder = place.signatures();
+    let own = folder.file_name().unwrap_or_default();
+    match listed(&folder) {
+        Ok((names, skipped)) => {
+            found.extend(names.iter().map(|name| [own, name.as_os_str()].join(OsStr::new("/"))));
+            return (found, skipped);
         }
-        Ok(_) => {}
+        Err(error) if error.kind() == ErrorKind::NotFound => {}
+        // Judged like a file, which tells why it is none or what is wrong with it.
+        Err(_) => found.push(own.to_owned()),
     }
-    let entries = fs::read_dir(&folder).map_err(|error| Error::io(&folder, "list", error))?;
-    for entry in entries.take(MOST) {
-        let mut path = own.to_owned();
-        path.push("/");
-        path.push(entry.map_err(|error| Error::io(&folder, "list", error))?.file_name());
-        found.push(path);
+    (found, 0)
+}
+
+/// The first names in the folder, which is no link, in the order of their bytes, and how many more there are: the same
+/// ones whatever order the file system lists them in, and never many in memory.
+fn listed(folder: &Path) -> std::io::Result<(BTreeSet<OsString>, usize)> {
+    if !fs::symlink_metadata(folder)?.is_dir() {
+        return Err(ErrorKind::NotADirectory.into());
     }
-    found.sort_unstable();
-    Ok(found)
+    let (mut names, mut skipped) = (BTreeSet::new(), 0);
+    for entry in fs::read_dir(folder)? {
+        names.insert(entry?.file_name());
+        if names.len() > MOST {
+            names.pop_last();
+            skipped += 1;
+        }
+    }
+    Ok((names, skipped))
 }
 
 /// The text of a signature file, or why it is none.
-fn text(place: &Place, file: &std::ffi::OsStr) -> Result<std::result::Result<Vec<u8>, String>> {
-    match place::read(&place.base.join(file), LARGEST) {
-        Ok(bytes) => Ok(Ok(bytes)),
-        Err(Unfit::Absent) => Ok(Err("is gone".into())),
-        Err(Unfit::Odd(why)) => Ok(Err(why.into())),
-        Err(Unfit::Unreadable(error)) => Err(error),
+fn text(place: &Place, file: &OsStr) -> std::result::Result<Vec<u8>, String> {
+    place::read(&place.base.join(file), LARGEST).map_err(|unfit| match unfit {
+        Unfit::Absent => "is gone".into(),
+        Unfit::Odd(why) => why.into(),
+        Unfit::Unreadable(error) => format!("is unreadable: {}", error.cause()),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_this_machine_cannot_read_has_a_reason_like_every_other_bad_signature() {
+        let folder = tempfile::tempdir().unwrap();
+        let place = Place { base: folder.path().to_owned(), name: "snp-release-2026-11-23".into() };
+        // Longer than any name may be: opening fails, also for root.
+        let reason = text(&place, OsStr::new(&"x".repeat(300))).unwrap_err();
+        assert!(reason.starts_with("is unreadable: cannot open: "), "{reason}");
+        assert_eq!(text(&place, OsStr::new("none")).unwrap_err(), "is gone");
     }
 }

@@ -133,6 +133,10 @@ pub fn what_is_no_plain_file_is_refused() {
     )
     .unwrap();
     release.bad(&["pipe: is neither file nor folder"]);
+    // More than any release has is no trouble of this machine.
+    let release = Release::signed();
+    fs::create_dir_all(release.path(NAME).join("d/".repeat(64))).unwrap();
+    release.bad(&[NAME, "holds folders deeper than 64"]);
     // Names that a terminal would obey are shown, not sent.
     let release = Release::signed();
     fs::write(release.path(NAME).join(std::ffi::OsStr::from_bytes(b"\x1b[2J\n\xff")), "").unwrap();

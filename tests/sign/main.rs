@@ -49,6 +49,7 @@ fn main() -> ExitCode {
         plain("keys_are_counted_not_files_nor_names", signers::keys_are_counted),
         plain("the_allowed_signers_decide", signers::the_allowed_signers_decide),
         plain("hostile_signature_files", signers::hostile_files),
+        plain("more_signatures_than_are_looked_at", signers::more_than_are_looked_at),
         plain("a_key_that_cannot_be_used_gets_the_way_out", keys::way_out),
         against("signatures_are_the_bytes_of_ssh_keygen", ssh::same_bytes),
         against("ssh_keygen_verifies_ours_and_we_verify_its", ssh::both_ways),

@@ -2,6 +2,7 @@
 
 use crate::release::{ALICE, BOB, NAME, Release, link};
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 
 pub fn signatures_that_do_not_count() {
     let release = Release::new();
@@ -79,6 +80,8 @@ pub fn the_allowed_signers_decide() {
     release.fails(&plain, 3, &["keys/allowed:1", "damaged key"]);
     release.put("keys/allowed", "# nobody\n");
     release.fails(&plain, 3, &["lists no ssh-ed25519 key"]);
+    fs::write(release.path("keys/allowed"), [b"alice \xff ", ALICE[1].as_bytes()].concat()).unwrap();
+    release.fails(&plain, 3, &["keys/allowed: is not UTF-8 text", "allowed_signers format"]);
     // Whoever brings the release brings no list.
     fs::remove_file(release.path("keys/allowed")).unwrap();
     release.put("allowed_signers", &format!("a {}", ALICE[1]));
@@ -108,7 +111,39 @@ pub fn hostile_files() {
     let folder = release.path(&format!("{NAME}.SHA256SUMS.sigs"));
     fs::write(folder.join("\u{1b}]0;x\u{7}\n.sig"), "x").unwrap();
     fs::create_dir(folder.join("folder.sig")).unwrap();
+    fs::write(folder.join("large.sig"), "x".repeat(100_000)).unwrap();
+    fs::write(folder.join("bytes.sig"), b"-----BEGIN SSH SIGNATURE-----\n\xff\xfe").unwrap();
+    link("large.sig", &folder.join("link.sig"));
+    fs::write(folder.join("locked.sig"), "x").unwrap();
+    fs::set_permissions(folder.join("locked.sig"), PermissionsExt::from_mode(0)).unwrap();
+    let locked =
+        if rustix::process::geteuid().is_root() { "is no SSH signature" } else { "is unreadable: cannot open" };
     let shown = release.good();
     assert!(shown.contains("\\u{1b}]0;x\\u{7}\\n.sig is no SSH signature"), "{shown}");
-    assert!(shown.contains("folder.sig is no regular file"), "{shown}");
+    for (file, why) in [
+        ("folder", "is no regular file"),
+        ("large", "is too large"),
+        ("bytes", "is no SSH signature"),
+        ("link", "is a link"),
+        ("locked", locked),
+    ] {
+        assert!(shown.contains(&format!("SHA256SUMS.sigs/{file}.sig {why}")), "{file}: {shown}");
+    }
+    assert!(shown.contains("signers      1 of 1 needed"), "the good one counts all the same: {shown}");
+}
+
+pub fn more_than_are_looked_at() {
+    let release = Release::signed();
+    // The good one comes last by name; the file system lists it somewhere.
+    let folder = release.path(&format!("{NAME}.SHA256SUMS.sigs"));
+    fs::rename(release.signature(&ALICE), folder.join("z.sig")).unwrap();
+    for number in 0..1002 {
+        fs::write(folder.join(format!("{number:04}.sig")), "x").unwrap();
+    }
+    release.bad(&["signed by 0 of 1", "among the first 1000 signatures by name; 3 more were not looked at"]);
+    fs::rename(folder.join("z.sig"), folder.join("0000.sig")).unwrap();
+    assert!(release.good().contains("not read     2 more files among the signatures"));
+    let json = ["verify", "release", "--allowed-signers", "keys/allowed", "--json"];
+    let verdict: serde_json::Value = serde_json::from_str(&release.succeeds(&json)).unwrap();
+    assert_eq!((&verdict["skipped"], verdict["signatures"].as_array().unwrap().len()), (&2.into(), 1000));
 }

@@ -82,20 +82,11 @@ impl Wish<'_> {
         release: &Release,
         borders: &Borders<'_>,
     ) -> Result<Option<SourceLock>> {
-        let error = match self.attempt(Some(entry), None, release, borders) {
-            Err(error) if error.kind() == Kind::Gone => return Ok(None),
-            Err(error) if error.kind() == Kind::Unavailable => error,
-            other => return other.map(Some),
-        };
         let all = bases(release, archive, None, borders)?;
-        let suite = declared(release, archive)?.suites.first().map_or("", String::as_str);
-        let answering = archive::answering(&all, suite, borders.fetch, borders.cancel);
-        if answering.is_empty() || answering.len() == all.len() {
-            return Err(error);
-        }
-        match self.attempt(Some(entry), Some(&answering), release, borders) {
-            Err(again) if again.kind() == Kind::Gone => Ok(None),
-            Err(again) if again.kind() == Kind::Unavailable => Err(error),
+        let attempt = |only: &[String]| self.attempt(Some(entry), Some(only), release, borders);
+        let declared = declared(release, archive)?;
+        match archive::from_those_that_answer(declared, &all, borders.fetch, borders.cancel, &attempt) {
+            Err(error) if error.kind() == Kind::Gone => Ok(None),
             other => other.map(Some),
         }
     }

@@ -4,7 +4,7 @@
 mod outputs;
 pub mod parameters;
 
-pub use outputs::{Expected, Form};
+pub use outputs::{Expected, Form, MOST_FILES};
 
 use crate::component::{Component, Profile};
 use crate::date::{Day, Epoch};

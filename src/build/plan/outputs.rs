@@ -69,6 +69,9 @@ fn plain(part: &str) -> bool {
     !part.is_empty() && !part.starts_with('.') && part.len() <= 200 && part.bytes().all(good)
 }
 
+/// More files in one folder than any component has: a server's kernel has about 4000.
+pub const MOST_FILES: usize = 20_000;
+
 const MIB: u64 = 1 << 20;
 
 /// What a component's build must deliver.

@@ -1,7 +1,8 @@
-//! Packages are read by several threads and written by one, in a fixed order and in bounded memory. A thread works
-//! ahead of the writer until [`AHEAD`] bytes wait; what comes then goes to a scratch file, which the kernel keeps in
-//! memory of its own while there is some, and comes back when its turn is. Large packages take long to read: what the
-//! other threads put aside meanwhile keeps them busy. Only the package that the writer is at may always go on.
+//! Packages are read by several threads and written by one, in a fixed order and in bounded memory. The threads work
+//! ahead of the writer until [`AHEAD`] bytes wait in memory; what comes then goes to a scratch file, which the kernel
+//! keeps in memory of its own while there is some, and comes back when its turn is. Large packages take long to read:
+//! that the other threads may put so much aside keeps them busy meanwhile. A thread waits when the scratch file has no
+//! room either; the package that the writer is at waits only while the writer has something of it to take.
 
 use super::decode::Event;
 use crate::error::{Error, Kind};
@@ -10,19 +11,19 @@ use std::fs::File;
 use std::os::unix::fs::FileExt;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
-/// Bytes in memory that may wait for the writer from packages it is not at yet, when two threads read. A third one takes
-/// another 8 MiB for its decoder.
+/// Bytes in memory up to which events may wait for the writer, with one or two threads that read. With a third, which
+/// takes another 8 MiB for its decoder, it is half of that.
 const AHEAD: usize = 8 << 20;
-/// Bytes of a file that travel together.
+/// The most bytes of a file that travel together.
 pub(super) const CHUNK: usize = 64 * 1024;
-/// Bytes more for the package that the writer is at.
+/// Bytes more up to which events of the package that the writer is at may.
 const FRONT: usize = 2 << 20;
-/// Bytes of the scratch file: the read-ahead that one package of gcc's size makes use of.
+/// The most bytes of the scratch file: the read-ahead that one package of gcc's size makes use of.
 const SCRATCH: u64 = 256 << 20;
 /// Bytes of the smallest place in it, a page; a place is that times a power of two, so that the next piece of about the
 /// same length can have it.
 const PLACE: usize = 4096;
-/// Fewer bytes are not worth two system calls.
+/// Fewer bytes are not put away: they are not worth two system calls.
 const SMALL: usize = 1024;
 
 /// Events of many packages on their way to the writer.
@@ -30,7 +31,7 @@ pub(super) struct Flow<'a> {
     scratch: &'a File,
     ahead: usize,
     state: Mutex<State>,
-    /// The writer took something.
+    /// The writer took something, went on to another package or is gone.
     room: Condvar,
     /// The package that the writer is at has something.
     filled: Condvar,
@@ -38,12 +39,15 @@ pub(super) struct Flow<'a> {
 
 struct State {
     queues: Vec<VecDeque<Waiting>>,
-    /// Bytes of all queues in memory.
+    /// About the memory that the events of all queues hold; of what is away, that of the rest of the event.
     held: usize,
+    /// The package that the writer is at.
     front: usize,
+    /// The next package that nobody reads yet.
     next: usize,
     stopped: bool,
-    /// Chunks that the writer has emptied. Used again they cost neither zeroing nor scattered memory.
+    /// Chunks that were emptied, by the writer or into the scratch file. Used again they cost neither zeroing nor scattered
+    /// memory.
     spare: Vec<Vec<u8>>,
     /// Places of the scratch file that are free again, by their size.
     free: BTreeMap<usize, Vec<u64>>,
@@ -71,7 +75,7 @@ impl Place {
 }
 
 impl State {
-    /// Room in the scratch file.
+    /// Room in the scratch file, if there is some left.
     fn place(&mut self, length: usize) -> Option<Place> {
         let size = Place::size(length);
         let used = self.free.get_mut(&size).and_then(Vec::pop);
@@ -92,7 +96,7 @@ impl State {
 pub(super) struct Stopped;
 
 impl<'a> Flow<'a> {
-    /// For `packages` packages that `workers` threads read. What is in `scratch` is overwritten.
+    /// For `packages` packages that `workers` threads read. What is in `scratch` may be overwritten.
     pub(super) fn new(packages: usize, workers: usize, scratch: &'a File) -> Self {
         let ahead = if workers > 2 { AHEAD / 2 } else { AHEAD };
         let queues = (0..packages).map(|_| VecDeque::new()).collect();
@@ -101,7 +105,7 @@ impl<'a> Flow<'a> {
         Flow { scratch, ahead, state: Mutex::new(state), room: Condvar::new(), filled: Condvar::new() }
     }
 
-    /// The next package that nobody reads yet.
+    /// The next package that nobody reads yet, which the caller reads now.
     pub(super) fn take(&self) -> Option<usize> {
         let mut state = self.lock();
         let next = (!state.stopped && state.next < state.queues.len()).then_some(state.next)?;
@@ -109,7 +113,7 @@ impl<'a> Flow<'a> {
         Some(next)
     }
 
-    /// Queues an event of a package; waits until there is room.
+    /// Queues an event of a package, if need be with its bytes in the scratch file; waits until there is room.
     pub(super) fn send(&self, package: usize, mut event: Event) -> Result<(), Stopped> {
         let mut away = None;
         let mut leaving = event.content().map_or(0, |content| content.len());
@@ -124,8 +128,9 @@ impl<'a> Flow<'a> {
             let bytes = event.bytes();
             let front = state.front == package;
             let limit = if front { self.ahead + FRONT } else { self.ahead };
-            // What waits of other packages is never more than `ahead`, so the front's turn comes; an event that is
-            // larger than all room goes when it is alone. What has left memory needs room for its name only.
+            // The writer waits only while the front's queue is empty, and then whatever is next of it is let in: so the
+            // flow never stops, nor at an event that is larger than all room. What has left memory is let in always,
+            // although the rest of the event, a name at most, counts.
             let alone = front && state.queues[package].is_empty();
             if state.held + bytes <= limit || alone || away.is_some() {
                 state.held += bytes;
@@ -149,7 +154,7 @@ impl<'a> Flow<'a> {
         }
     }
 
-    /// Writes an event's bytes into the scratch file and takes them out of memory.
+    /// Writes an event's bytes into the scratch file and takes them out of memory; if that fails, the event keeps them.
     fn put_away(&self, place: Place, event: &mut Event) -> Option<Place> {
         let content = event.content()?;
         if self.scratch.write_all_at(content, place.at).is_err() {
@@ -160,7 +165,7 @@ impl<'a> Flow<'a> {
         Some(place)
     }
 
-    /// Reads the bytes of an event back.
+    /// The event with its bytes, read back; [`Event::Failed`] when that fails.
     fn bring_back(&self, mut event: Event, place: Place) -> Event {
         let mut content = self.chunk(place.length);
         let read = self.scratch.read_exact_at(&mut content, place.at);
@@ -176,7 +181,7 @@ impl<'a> Flow<'a> {
         event
     }
 
-    /// The next event of a package: the writer's side, packages in order.
+    /// The next event of a package; waits for it. The writer's side: one package after the other.
     pub(super) fn receive(&self, package: usize) -> Event {
         let mut state = self.lock();
         if state.front != package {
@@ -204,7 +209,7 @@ impl<'a> Flow<'a> {
         spare.unwrap_or_else(|| vec![0; length])
     }
 
-    /// Takes a chunk back; smaller ones are dropped.
+    /// Takes a chunk back; one of another length is dropped.
     pub(super) fn recycle(&self, chunk: Vec<u8>) {
         if chunk.len() == CHUNK {
             self.lock().spare.push(chunk);
@@ -232,7 +237,8 @@ impl Drop for Stopper<'_, '_> {
     }
 }
 
-/// One package's way into the flow. Dropped before its last event, it says so to the writer, which would wait for ever.
+/// One package's way into the flow. Dropped before its last event, it says so to the writer, which else would wait for
+/// ever.
 pub(super) struct Sender<'a> {
     flow: &'a Flow<'a>,
     package: usize,
@@ -290,7 +296,7 @@ mod tests {
                     }
                 });
             }
-            // Until two threads can only go on through the scratch file.
+            // The writer begins when a thread has had to put something into the scratch file.
             while flow.lock().end == 0 {
                 std::thread::yield_now();
             }
