@@ -192,6 +192,7 @@ const SHOWN: usize = 20;
 fn failure(task: &Task, outcome: &Outcome, log: &Path, last: &[String]) -> Error {
     let memory = match outcome.out_of_memory {
         Some(true) => " (something in it was killed for lack of memory)",
+        None if outcome.code == 137 => " (it was killed, perhaps for lack of memory)",
         _ => "",
     };
     let cause = format!(

@@ -6,6 +6,7 @@
 
 use super::Docker;
 use super::link::{Answer, interrupted};
+use super::service::Flavour;
 use crate::cancel::Cancel;
 use crate::engine::Outcome;
 use crate::error::{Error, Kind, Result};
@@ -17,6 +18,7 @@ use bytes::Bytes;
 use futures_util::{Stream, StreamExt};
 use std::io::Write;
 use std::pin::Pin;
+use std::time::Duration;
 
 const RUN: &str = "run the command";
 
@@ -27,9 +29,26 @@ pub(super) fn follow(docker: &Docker, id: &str, log: &mut (dyn Write + Send), ca
     while let Some(bytes) = docker.link.runtime.block_on(following.next())? {
         log.write_all(&bytes).map_err(unwritable)?;
     }
-    let state = docker.link.runtime.block_on(inspect(docker, id))?;
     let code = following.code.ok_or_else(|| docker.link.lost(RUN, "it told no exit status"))?;
-    Ok(Outcome { code, out_of_memory: docker.flavour.out_of_memory(state.oom_killed) })
+    let told = docker.link.runtime.block_on(memory_kill(docker, id, code))?;
+    Ok(Outcome { code, out_of_memory: docker.flavour.out_of_memory(told, code) })
+}
+
+/// Whether the engine knows of a kill for lack of memory. Docker may hear of one after the end: a failed run is asked
+/// about for another half second.
+async fn memory_kill(docker: &Docker, id: &str, code: i64) -> Result<Option<bool>> {
+    let asks = if code == 0 || docker.flavour == Flavour::Podman { 1 } else { 6 };
+    let mut told = None;
+    for ask in 0..asks {
+        if ask > 0 {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+        told = inspect(docker, id).await?.oom_killed;
+        if told == Some(true) {
+            break;
+        }
+    }
+    Ok(told)
 }
 
 /// A container that runs.

@@ -13,6 +13,9 @@ pub enum Flavour {
     Podman,
 }
 
+/// The status of a run whose first process ended by SIGKILL.
+const KILLED: i64 = 128 + 9;
+
 impl Flavour {
     /// `docker` or `podman`: the engine's name and that of its command.
     pub fn name(self) -> &'static str {
@@ -22,9 +25,11 @@ impl Flavour {
         }
     }
 
-    /// Podman 4.3 never tells of a kill for lack of memory: its `false` means nothing.
-    pub(super) fn out_of_memory(self, told: Option<bool>) -> Option<bool> {
-        told.filter(|killed| *killed || self == Flavour::Docker)
+    /// What an engine's word on a kill for lack of memory is worth, for a run that ended with status `code`. Podman 4.3
+    /// never tells of one: its `false` means nothing. Docker hears of one through events that may come late, so its
+    /// `false` means nothing where process 1 was killed (status 137).
+    pub(super) fn out_of_memory(self, told: Option<bool>, code: i64) -> Option<bool> {
+        told.filter(|killed| *killed || (self == Flavour::Docker && code != KILLED))
     }
 
     pub(super) fn of(version: &SystemVersion) -> Self {
@@ -63,9 +68,11 @@ mod tests {
 
     #[test]
     fn only_docker_can_deny_a_lack_of_memory() {
-        assert_eq!(Flavour::Docker.out_of_memory(Some(false)), Some(false));
-        assert_eq!(Flavour::Podman.out_of_memory(Some(false)), None);
-        assert_eq!(Flavour::Podman.out_of_memory(Some(true)), Some(true));
+        assert_eq!(Flavour::Docker.out_of_memory(Some(false), 2), Some(false));
+        assert_eq!(Flavour::Docker.out_of_memory(Some(false), KILLED), None);
+        assert_eq!(Flavour::Docker.out_of_memory(Some(true), KILLED), Some(true));
+        assert_eq!(Flavour::Podman.out_of_memory(Some(false), 2), None);
+        assert_eq!(Flavour::Podman.out_of_memory(Some(true), 2), Some(true));
     }
 
     #[test]
