@@ -64,7 +64,8 @@ impl Bench {
         Bench { release: project.release("r").unwrap(), folder, store, project, blobs }
     }
 
-    fn documents(&self) -> Documents {
+    /// What the plan is made from, from the project as it is now.
+    pub fn documents(&self) -> Documents {
         let (layer, source) = self.blobs;
         let lock = |(component, folder, _): (Component, &str, _)| SourceLock {
             component,

@@ -62,10 +62,13 @@ pub fn write(
     let store = borders.store;
     let (members, inner) = members(plan, parts, borders)?;
     let (sha256, _) = archive::write(&name, plan.epoch, &members, store, jobs)?;
-    let path = deliver::folder(&out.join(&name), &members, store)?;
-    let tarball = deliver::tarball(&name, &sha256, store, out)?;
     let mut outer = BTreeMap::from([(format!("{name}.tar.gz"), sha256), (format!("{name}/{SUMS}"), inner)]);
     outer.extend(products.iter().map(|product| (file_name(&product.path), product.sha256)));
+    for path in outer.keys() {
+        sums::check(path)?;
+    }
+    let path = deliver::folder(&out.join(&name), &members, store)?;
+    let tarball = deliver::tarball(&name, &sha256, store, out)?;
     let sums = out.join(format!("{name}.{SUMS}"));
     files::write_whole(&sums, sums::render(&outer).as_bytes())?;
     Ok(Bundle { path, tarball, sha256, sums, files: members.len() })

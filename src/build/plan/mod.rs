@@ -14,7 +14,7 @@ use crate::document;
 use crate::error::{Error, Kind, Result};
 use crate::lock::{FORMAT, ImageLock, ReleaseLock, SourceLock};
 use crate::project::{Method, RecipeFile};
-use crate::release::Release;
+use crate::release::{Release, is_version};
 use serde::Serialize;
 use std::collections::BTreeMap;
 
@@ -159,14 +159,7 @@ fn task(documents: &Documents, component: Component, profile: Profile) -> Result
     })?;
     let sources: Vec<SourceLock> =
         documents.release_lock.source.iter().filter(|source| source.component == component).cloned().collect();
-    let version = sources.first().map(|source| source.version.clone()).ok_or_else(|| {
-        Error::new(
-            Kind::Lock,
-            format!("releases/{}.lock", documents.release_name),
-            format!("has no source for {component}"),
-        )
-        .remedy(format!("run `snpforge lock --release {} --update`", documents.release_name))
-    })?;
+    let version = version(&documents.release_name, component, &sources)?;
     let epoch = sources.iter().map(|source| source.epoch).max().unwrap_or(Epoch(0));
     let digests = digests(documents, component, &sources)?;
     let part =
@@ -196,6 +189,19 @@ fn task(documents: &Documents, component: Component, profile: Profile) -> Result
         recipe,
         inputs,
     })
+}
+
+/// The version of a component's main source. It becomes part of file names, and locks are not always written by this
+/// program.
+fn version(release: &str, component: Component, sources: &[SourceLock]) -> Result<String> {
+    let version = sources.first().map(|source| source.version.as_str());
+    let cause = match version {
+        Some(version) if is_version(version) => return Ok(version.to_owned()),
+        Some(bad) => format!("version `{}` of {component} cannot stand in a file name", bad.escape_debug()),
+        None => format!("has no source for {component}"),
+    };
+    Err(Error::new(Kind::Lock, format!("releases/{release}.lock"), cause)
+        .remedy(format!("run `snpforge lock --release {release} --update`")))
 }
 
 fn digests(documents: &Documents, component: Component, sources: &[SourceLock]) -> Result<BTreeMap<String, Digest>> {
