@@ -3,15 +3,12 @@
 
 use super::component::Product;
 use super::members::{Member, Members, Part};
-use super::{archive, deliver, recipe, seed};
+use super::{archive, deliver, manifest::Manifest, recipe, seed};
 use crate::build::Borders;
-use crate::build::plan::{Inputs, Plan};
-use crate::component::{Component, Profile};
-use crate::date::Epoch;
+use crate::build::plan::Plan;
 use crate::digest::Digest;
 use crate::document;
 use crate::error::Result;
-use crate::lock::{FORMAT, PackageLock, SourceLock};
 use crate::store::{Store, files};
 use crate::sums;
 use serde::Serialize;
@@ -115,72 +112,4 @@ fn members(plan: &Plan, parts: &[Part<'_>], borders: &Borders<'_>) -> Result<(Me
 fn kept(content: &[u8], executable: bool, store: &Store) -> Result<Member> {
     let mode = if executable { 0o755 } else { 0o644 };
     Ok(Member { sha256: store.put(content)?, size: content.len() as u64, mode })
-}
-
-/// `manifest.json`: what is in the bundle and what it was made of.
-#[derive(Serialize)]
-struct Manifest<'a> {
-    format: u32,
-    release: &'a str,
-    date: String,
-    epoch: Epoch,
-    profile: Profile,
-    image: Image<'a>,
-    components: BTreeMap<Component, Built<'a>>,
-    files: BTreeMap<&'a str, Listed>,
-}
-
-/// The builder's root: guest firmware that QEMU's source lacks comes from its packages.
-#[derive(Serialize)]
-struct Image<'a> {
-    name: &'a str,
-    diff_id: String,
-    packages: &'a [PackageLock],
-}
-
-#[derive(Serialize)]
-struct Built<'a> {
-    version: &'a str,
-    key: Digest,
-    pinned: bool,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    kernel_release: Option<&'a str>,
-    sources: &'a [SourceLock],
-    inputs: &'a Inputs,
-}
-
-#[derive(Serialize)]
-struct Listed {
-    sha256: Digest,
-    size: u64,
-    mode: String,
-}
-
-impl<'a> Manifest<'a> {
-    fn of(plan: &'a Plan, parts: &'a [Part<'a>], members: &'a Members) -> Self {
-        let built = |part: &'a Part<'a>| {
-            let task = part.artifacts.task;
-            let built = Built {
-                version: &task.version,
-                key: task.key,
-                pinned: task.pinned,
-                kernel_release: part.release.as_ref().map(|release| release.whole.as_str()),
-                sources: &task.sources,
-                inputs: &task.inputs,
-            };
-            (task.component, built)
-        };
-        let listed =
-            |member: &Member| Listed { sha256: member.sha256, size: member.size, mode: format!("{:04o}", member.mode) };
-        Manifest {
-            format: FORMAT,
-            release: &plan.release,
-            date: plan.date.to_string(),
-            epoch: plan.epoch,
-            profile: plan.profile,
-            image: Image { name: &plan.image, diff_id: plan.diff_id.oci(), packages: &plan.image_documents.1.package },
-            components: parts.iter().map(built).collect(),
-            files: members.iter().map(|(path, member)| (path.as_str(), listed(member))).collect(),
-        }
-    }
 }

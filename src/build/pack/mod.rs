@@ -6,6 +6,7 @@ pub mod bundle;
 mod component;
 mod deliver;
 mod install;
+mod manifest;
 pub mod members;
 mod recipe;
 mod seed;
