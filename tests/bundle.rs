@@ -143,6 +143,29 @@ fn the_bundle_has_its_layout_and_its_sums_hold() {
 }
 
 #[test]
+fn the_manifest_says_which_component_delivered_a_file() {
+    let bench = bench();
+    let bundle = packed(&bench).bundle.unwrap();
+    let text = std::fs::read_to_string(bundle.path.join("manifest.json")).unwrap();
+    let manifest: serde_json::Value = serde_json::from_str(&text).unwrap();
+    let files = |component: &str| -> Vec<String> {
+        serde_json::from_value(manifest["components"][component]["files"].clone()).unwrap()
+    };
+    let firmware = |component: &str| -> Vec<String> {
+        files(component).into_iter().filter(|path| path.starts_with("usr/local/share/qemu/O")).collect()
+    };
+    let names = ["OVMF.amdsev.fd", "OVMF.fd", "OVMF_CODE.fd", "OVMF_VARS.fd"];
+    assert_eq!(firmware("ovmf"), names.map(|name| format!("usr/local/share/qemu/{name}")));
+    assert_eq!(firmware("qemu"), [""; 0]);
+    assert!(files("qemu").contains(&"usr/local/share/qemu/bios-256k.bin".to_owned()));
+    for component in ["kernel-host", "kernel-guest", "qemu", "ovmf"] {
+        for path in files(component) {
+            assert!(manifest["files"][&path]["sha256"].is_string(), "{component}: {path}");
+        }
+    }
+}
+
+#[test]
 fn the_same_inputs_give_the_same_bytes_and_a_kernels_tree_unpacks_at_the_root() {
     let (one, two) = (bench(), bench());
     let (first, second) = (packed(&one).bundle.unwrap(), packed(&two).bundle.unwrap());

@@ -31,6 +31,8 @@ struct Image<'a> {
     packages: &'a [PackageLock],
 }
 
+/// A component: what it was made of, and the paths of what it delivered. The rest of `files` is the project's own. Of QEMU's
+/// firmware, `licenses/qemu/PACKAGE` says which of the image's packages have files in it.
 #[derive(Serialize)]
 struct Built<'a> {
     version: &'a str,
@@ -40,6 +42,7 @@ struct Built<'a> {
     kernel_release: Option<&'a str>,
     sources: &'a [SourceLock],
     inputs: &'a Inputs,
+    files: Vec<&'a str>,
 }
 
 #[derive(Serialize)]
@@ -61,6 +64,7 @@ impl<'a> Manifest<'a> {
                 kernel_release: part.release.as_ref().map(|release| release.whole.as_str()),
                 sources: &task.sources,
                 inputs: &task.inputs,
+                files: part.members.keys().map(String::as_str).collect(),
             };
             (task.component, built)
         };
