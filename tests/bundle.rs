@@ -27,6 +27,8 @@ use std::path::Path;
 
 const SOURCE: &str = "source = { path = \"x\" }\n";
 
+const PACKAGE: Wish<'static> = Wish { package: true, install: None, meanwhile: None };
+
 fn bench() -> Bench {
     Bench::new(&format!(
         "[kernel-host]\n{SOURCE}[kernel-guest]\n{SOURCE}[qemu]\n{SOURCE}[ovmf]\nbuild = \"DEBUG\"\n{SOURCE}"
@@ -81,7 +83,7 @@ fn all(bench: &Bench) -> Recorder {
 }
 
 fn packed(bench: &Bench) -> Packed {
-    bench.build(&all(bench), Wish { package: true, install: None }).0.unwrap()
+    bench.build(&all(bench), PACKAGE).0.unwrap()
 }
 
 fn sums_of(path: &Path) -> BTreeMap<String, Digest> {
@@ -190,7 +192,7 @@ fn the_same_inputs_give_the_same_bytes_and_a_kernels_tree_unpacks_at_the_root() 
     );
     // Beside the recording engine nothing changed: nothing runs, nothing is written anew.
     let before = one.files();
-    let again = one.build(&Recorder::default(), Wish { package: true, install: None }).0.unwrap();
+    let again = one.build(&Recorder::default(), PACKAGE).0.unwrap();
     assert_eq!(again.bundle.unwrap().sha256, first.sha256);
     assert_eq!(one.files(), before);
 }
@@ -232,7 +234,7 @@ fn a_kernel_that_calls_itself_otherwise_is_refused() {
 fn a_bundle_of_other_content_is_never_replaced() {
     let bench = bench();
     let bundle = packed(&bench).bundle.unwrap();
-    let again = || bench.build(&Recorder::default(), Wish { package: true, install: None }).0;
+    let again = || bench.build(&Recorder::default(), PACKAGE).0;
     files::write_whole(&bundle.path.join("kvm.conf"), b"mine\n").unwrap();
     let error = again().unwrap_err();
     assert_eq!(error.kind(), Kind::Output);
@@ -250,10 +252,54 @@ fn a_bundle_of_other_content_is_never_replaced() {
 }
 
 #[test]
+fn what_is_edited_during_the_build_is_not_in_the_bundle() {
+    let bench = bench();
+    let plan = bench.plan();
+    let root = bench.project.root();
+    let paths =
+        ["images/kernel/config/lean.config", "images/qemu/build", "images/bundle/install.sh", "Containerfile.ovmf"];
+    let before = paths.map(|path| std::fs::read(root.join(path)).unwrap());
+    let edit = || {
+        for path in paths {
+            files::write_whole(&root.join(path), b"edited").unwrap();
+        }
+        files::write_whole(&root.join("images/ovmf/more"), b"new").unwrap();
+        files::write_whole(&root.join("releases/r.toml"), b"edited").unwrap();
+    };
+    let wish = Wish { meanwhile: Some(&edit), ..PACKAGE };
+    let bundle = bench.build_plan(&plan, &all(&bench), wish).0.unwrap().bundle.unwrap();
+    assert_eq!(std::fs::read(root.join(paths[0])).unwrap(), b"edited", "the user did edit it");
+    let recipe = bundle.path.join("recipe");
+    assert_eq!(paths.map(|path| std::fs::read(recipe.join(path)).unwrap()), before);
+    assert_eq!(std::fs::read(bundle.path.join("install.sh")).unwrap(), before[2]);
+    assert!(!recipe.join("images/ovmf/more").exists());
+    let project = Project::find(&recipe).unwrap();
+    assert_eq!(project.release("r").unwrap(), plan.release_documents.0);
+}
+
+#[test]
+fn a_document_that_changed_after_the_plan_is_named_and_nothing_runs() {
+    for path in ["releases/r.toml", "images/i.toml"] {
+        let bench = bench();
+        let (plan, recorder) = (bench.plan(), all(&bench));
+        let file = bench.project.root().join(path);
+        let text = std::fs::read_to_string(&file).unwrap();
+        files::write_whole(&file, text.replace("summary = \"s\"", "summary = \"other\"").as_bytes()).unwrap();
+        let before = bench.files();
+        let error = bench.build_plan(&plan, &recorder, PACKAGE).0.unwrap_err();
+        assert_eq!((error.kind(), error.object()), (Kind::Output, path));
+        assert!(error.cause().contains("changed while it was built"), "{error}");
+        assert!(error.remedy_text().is_some_and(|text| text.contains("again")), "{error}");
+        assert_eq!(bench.files(), before);
+        assert!(recorder.verbs().is_empty(), "nothing ran");
+    }
+}
+
+#[test]
 fn install_copies_the_local_tree_only() {
     let bench = bench();
     let folder = bench.folder.path().join("prefix");
-    let wish = Wish { package: false, install: Some(folder.clone()) };
+    let wish = Wish { install: Some(folder.clone()), ..Wish::default() };
     let packed = bench.build(&all(&bench), wish).0.unwrap();
     assert!(packed.bundle.is_none());
     assert_eq!(std::fs::read(folder.join("bin/qemu-img")).unwrap(), b"img");

@@ -8,6 +8,7 @@ use snpforge::component::{Component, Profile};
 use snpforge::date::Epoch;
 use snpforge::definition::ImageDefinition;
 use snpforge::digest::Digest;
+use snpforge::engine::Engine;
 use snpforge::engine::recorder::Recorder;
 use snpforge::environment::Environment;
 use snpforge::error::Result;
@@ -23,11 +24,13 @@ use std::path::{Path, PathBuf};
 
 /// What a test chooses beyond the plan.
 #[derive(Default)]
-pub struct Wish {
+pub struct Wish<'a> {
     /// Pack the bundle.
     pub package: bool,
     /// Copy the usr/local tree there.
     pub install: Option<PathBuf>,
+    /// What the user does to the project when the builds are about to run.
+    pub meanwhile: Option<&'a dyn Fn()>,
 }
 
 /// A project with the real recipes, a store and a release of the given tables.
@@ -108,7 +111,12 @@ impl Bench {
     }
 
     /// Builds everything with a recorded engine.
-    pub fn build(&self, recorder: &Recorder, wish: Wish) -> (Result<Packed>, Collected) {
+    pub fn build(&self, recorder: &Recorder, wish: Wish<'_>) -> (Result<Packed>, Collected) {
+        self.build_plan(&self.plan(), recorder, wish)
+    }
+
+    /// Builds everything of a plan with a recorded engine.
+    pub fn build_plan(&self, plan: &Plan, recorder: &Recorder, wish: Wish<'_>) -> (Result<Packed>, Collected) {
         let report = Collected::default();
         let cancel = Cancel::new();
         let borders = Borders {
@@ -121,15 +129,19 @@ impl Bench {
             report: &report,
             cancel: &cancel,
         };
+        let engine = || -> Result<&dyn Engine> {
+            wish.meanwhile.iter().for_each(|act| act());
+            Ok(recorder)
+        };
         let options = Options {
-            engine: &|| Ok(recorder),
+            engine: &engine,
             jobs: 2,
             out: self.folder.path().join("out"),
             package: wish.package,
             install: wish.install,
             keep: false,
         };
-        let made = build::build(&self.plan(), &borders, &options);
+        let made = build::build(plan, &borders, &options);
         (made, report)
     }
 

@@ -3,8 +3,7 @@
 
 use super::component::Product;
 use super::members::{Member, Members, Part};
-use super::{archive, deliver, manifest::Manifest, recipe, seed};
-use crate::build::Borders;
+use super::{Recipe, archive, deliver, manifest::Manifest, seed};
 use crate::build::plan::Plan;
 use crate::digest::Digest;
 use crate::document;
@@ -30,68 +29,34 @@ pub struct Bundle {
     pub files: usize,
 }
 
-/// The project's files that stand at the top of a bundle: path there and path in the project.
-const TOP: [(&str, &str); 3] = [
-    ("install.sh", "images/bundle/install.sh"),
-    ("launch-qemu.sh", "images/bundle/launch-qemu.sh"),
-    ("kvm.conf", "kvm.conf"),
-];
+/// What will be in a bundle, all of it in the store. Made by [`content`] only.
+pub struct Content {
+    members: Members,
+    /// Digest of its sums file.
+    sums: Digest,
+}
+
+/// The name of a sums file.
+const SUMS: &str = "SHA256SUMS";
 
 /// Where a release's bundles are, below the folder for products.
 pub fn folder(plan: &Plan) -> String {
     format!("{}-{}", plan.release, plan.profile)
 }
 
-/// Writes the bundle into `out`.
+/// Gathers every file of the bundle, its sums file among them. Writes into the store only.
 ///
 /// # Errors
-/// [`crate::error::Kind::Output`] when a bundle of this date and other content is there,
-/// [`crate::error::Kind::Trust`] for a damaged blob, [`crate::error::Kind::Io`].
-pub fn write(
-    plan: &Plan,
-    parts: &[Part<'_>],
-    products: &[Product],
-    borders: &Borders<'_>,
-    out: &Path,
-    jobs: usize,
-) -> Result<Bundle> {
-    let name = format!("snp-release-{}", plan.date);
-    let store = borders.store;
-    let (members, inner) = members(plan, parts, borders)?;
-    let (sha256, _) = archive::write(&name, plan.epoch, &members, store, jobs)?;
-    let mut outer = BTreeMap::from([(format!("{name}.tar.gz"), sha256), (format!("{name}/{SUMS}"), inner)]);
-    outer.extend(products.iter().map(|product| (file_name(&product.path), product.sha256)));
-    for path in outer.keys() {
-        sums::check(path)?;
-    }
-    let path = deliver::folder(&out.join(&name), &members, store)?;
-    let tarball = deliver::tarball(&name, &sha256, store, out)?;
-    let sums = out.join(format!("{name}.{SUMS}"));
-    files::write_whole(&sums, sums::render(&outer).as_bytes())?;
-    Ok(Bundle { path, tarball, sha256, sums, files: members.len() })
-}
-
-/// The name of a sums file.
-const SUMS: &str = "SHA256SUMS";
-
-fn file_name(path: &Path) -> String {
-    path.file_name().unwrap_or_default().to_string_lossy().into_owned()
-}
-
-/// Every file of the bundle, its sums file among them, whose digest comes beside.
-fn members(plan: &Plan, parts: &[Part<'_>], borders: &Borders<'_>) -> Result<(Members, Digest)> {
-    let store = borders.store;
+/// [`crate::error::Kind::Trust`] for a name that cannot stand in a sums file, [`crate::error::Kind::Io`].
+pub fn content(plan: &Plan, parts: &[Part<'_>], recipe: &Recipe, store: &Store) -> Result<Content> {
     let mut members = Members::new();
     for part in parts {
         members.extend(part.members.clone());
     }
-    let recipe = recipe::files(plan, borders)?;
-    for (path, from) in TOP {
-        let mut file = borders.project.file(from)?;
-        file.executable = path.ends_with(".sh");
-        members.insert(path.to_owned(), kept(&file.content, file.executable, store)?);
+    for (path, file) in &recipe.top {
+        members.insert((*path).to_owned(), kept(&file.content, file.executable, store)?);
     }
-    for (path, file) in &recipe {
+    for (path, file) in &recipe.files {
         members.insert(format!("recipe/{path}"), kept(&file.content, file.executable, store)?);
     }
     for (path, text) in seed::files(parts)? {
@@ -106,10 +71,42 @@ fn members(plan: &Plan, parts: &[Part<'_>], borders: &Borders<'_>) -> Result<(Me
         members.iter().map(|(path, member)| (path.clone(), member.sha256)).collect();
     let sums = kept(sums::render(&digests).as_bytes(), false, store)?;
     members.insert(SUMS.into(), sums);
-    Ok((members, sums.sha256))
+    Ok(Content { members, sums: sums.sha256 })
 }
 
 fn kept(content: &[u8], executable: bool, store: &Store) -> Result<Member> {
     let mode = if executable { 0o755 } else { 0o644 };
     Ok(Member { sha256: store.put(content)?, size: content.len() as u64, mode })
+}
+
+/// Writes the bundle into `out`.
+///
+/// # Errors
+/// [`crate::error::Kind::Output`] when a bundle of this date and other content is there,
+/// [`crate::error::Kind::Trust`] for a damaged blob, [`crate::error::Kind::Io`].
+pub fn write(
+    plan: &Plan,
+    content: &Content,
+    products: &[Product],
+    store: &Store,
+    out: &Path,
+    jobs: usize,
+) -> Result<Bundle> {
+    let name = format!("snp-release-{}", plan.date);
+    let members = &content.members;
+    let (sha256, _) = archive::write(&name, plan.epoch, members, store, jobs)?;
+    let mut outer = BTreeMap::from([(format!("{name}.tar.gz"), sha256), (format!("{name}/{SUMS}"), content.sums)]);
+    outer.extend(products.iter().map(|product| (file_name(&product.path), product.sha256)));
+    for path in outer.keys() {
+        sums::check(path)?;
+    }
+    let path = deliver::folder(&out.join(&name), members, store)?;
+    let tarball = deliver::tarball(&name, &sha256, store, out)?;
+    let sums = out.join(format!("{name}.{SUMS}"));
+    files::write_whole(&sums, sums::render(&outer).as_bytes())?;
+    Ok(Bundle { path, tarball, sha256, sums, files: members.len() })
+}
+
+fn file_name(path: &Path) -> String {
+    path.file_name().unwrap_or_default().to_string_lossy().into_owned()
 }

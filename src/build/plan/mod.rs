@@ -111,6 +111,9 @@ pub struct Plan {
     /// The release's lock and archives, for the step that fetches.
     #[serde(skip)]
     pub release_documents: (Release, ReleaseLock),
+    /// Containerfiles and recipes as they were read, for the step that packs: files may be edited while a build runs.
+    #[serde(skip)]
+    pub methods: BTreeMap<Component, Method>,
     #[serde(skip)]
     _sealed: (),
 }
@@ -135,6 +138,7 @@ pub fn make(documents: Documents, wished: &[Component], profile: Profile) -> Res
         tasks,
         image_documents: (documents.image, documents.image_lock),
         release_documents: (documents.release, documents.release_lock),
+        methods: documents.methods,
         _sealed: (),
     })
 }
