@@ -296,6 +296,21 @@ fn a_document_that_changed_after_the_plan_is_named_and_nothing_runs() {
 }
 
 #[test]
+fn an_odd_file_name_in_the_project_is_refused_before_anything_runs() {
+    for path in ["images/bundle/notes (old).txt", "images/qemu/-x", "images/kernel/b\u{fc}ild"] {
+        let (bench, recorder) = (bench(), Recorder::default());
+        files::write_whole(&bench.project.root().join(path), b"x").unwrap();
+        let before = bench.files();
+        let error = bench.build(&recorder, PACKAGE).0.unwrap_err();
+        assert_eq!((error.kind(), error.object()), (Kind::Document, &*format!("file `{path}` of the project")));
+        assert!(error.cause().contains("the path"), "{error}");
+        assert!(error.remedy_text().is_some_and(|text| text.contains("move it away")), "{error}");
+        assert_eq!(bench.files(), before);
+        assert!(recorder.verbs().is_empty());
+    }
+}
+
+#[test]
 fn install_copies_the_local_tree_only() {
     let bench = bench();
     let folder = bench.folder.path().join("prefix");

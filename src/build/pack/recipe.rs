@@ -7,6 +7,7 @@ use crate::definition::ImageDefinition;
 use crate::error::{Error, Kind, Result};
 use crate::project::{Project, RecipeFile};
 use crate::release::Release;
+use crate::sums;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// The folder of the project whose files go into every bundle as they are.
@@ -31,8 +32,8 @@ impl Recipe {
     /// The project that `plan` was made from: what the plan read it keeps, the rest is read here.
     ///
     /// # Errors
-    /// [`Kind::Io`] when a file cannot be read, [`Kind::Document`] for a path that leaves the project, [`Kind::Output`] for a
-    /// document that is not the plan's any more.
+    /// [`Kind::Io`] when a file cannot be read, [`Kind::Document`] for a path that leaves the project or cannot stand in a sums
+    /// file, [`Kind::Output`] for a document that is not the plan's any more.
     pub fn read(plan: &Plan, project: &Project) -> Result<Self> {
         let mut files = BTreeMap::new();
         for (path, file) in plan.methods.values().flat_map(|method| &method.files) {
@@ -51,6 +52,7 @@ impl Recipe {
             files.insert(from.to_owned(), file);
         }
         files.extend(documents(plan, project)?.map(|file| (file.path.clone(), file)));
+        files.keys().try_for_each(|path| check_name(path))?;
         Ok(Recipe { files, top })
     }
 }
@@ -88,6 +90,14 @@ fn text(file: &RecipeFile) -> String {
 fn changed(path: &str) -> Error {
     Error::new(Kind::Output, path, "changed while it was built: the bundle's recipe would not build the bundle")
         .remedy("run the command again, which plans anew; what did not change is not built again")
+}
+
+/// Refuses a name that the bundle's sums could not hold, now and not after the builds.
+fn check_name(path: &str) -> Result<()> {
+    sums::check(&format!("recipe/{path}")).map_err(|error| {
+        let remedy = "every file of this folder goes into the bundle: move it away, or name it with letters, digits and ._+-~@,:=% only";
+        Error::new(Kind::Document, format!("file `{}` of the project", path.escape_debug()), error.cause()).remedy(remedy)
+    })
 }
 
 /// A path in the project as a document names it, without `.` and `..`.
