@@ -79,7 +79,12 @@ fn ovmf() -> Scripted {
 }
 
 fn all(bench: &Bench) -> Recorder {
-    Recorder::new([kernel(bench, Component::KernelHost), kernel(bench, Component::KernelGuest), qemu(), ovmf()])
+    with(bench, qemu())
+}
+
+/// All builds, QEMU's with an outcome of its own.
+fn with(bench: &Bench, qemu: Scripted) -> Recorder {
+    Recorder::new([kernel(bench, Component::KernelHost), kernel(bench, Component::KernelGuest), qemu, ovmf()])
 }
 
 fn packed(bench: &Bench) -> Packed {
@@ -308,6 +313,25 @@ fn an_odd_file_name_in_the_project_is_refused_before_anything_runs() {
         assert_eq!(bench.files(), before);
         assert!(recorder.verbs().is_empty());
     }
+}
+
+#[test]
+fn two_components_never_deliver_different_files_of_one_name() {
+    let also = |text: &str| {
+        let mut script = qemu();
+        script.out.extend(left(&[("share/qemu/OVMF.fd", text)]).out);
+        script
+    };
+    let one = bench();
+    let before = one.files();
+    let error = one.build(&with(&one, also("other")), PACKAGE).0.unwrap_err();
+    assert_eq!((error.kind(), error.object()), (Kind::Output, "usr/local/share/qemu/OVMF.fd"));
+    assert_eq!(error.cause(), "differs between qemu and ovmf");
+    assert!(error.remedy_text().is_some_and(|text| text.contains("images/")), "{error}");
+    let new = one.files().into_iter().filter(|path| !before.contains(path) && !path.starts_with("store/actions/"));
+    assert_eq!(new.collect::<Vec<String>>(), [""; 0], "nothing is packed");
+    let two = bench();
+    assert!(two.build(&with(&two, also("OVMF.fd")), PACKAGE).0.is_ok(), "the same file twice is one file");
 }
 
 #[test]

@@ -2,7 +2,7 @@
 //! tarball, and beside them the outer sums file, the one file that signers sign. Nothing in it knows a machine or a time.
 
 use super::component::Product;
-use super::members::{Member, Members, Part};
+use super::members::{self, Member, Members, Part};
 use super::{Recipe, archive, deliver, manifest::Manifest, seed};
 use crate::build::plan::Plan;
 use crate::digest::Digest;
@@ -47,12 +47,10 @@ pub fn folder(plan: &Plan) -> String {
 /// Gathers every file of the bundle, its sums file among them. Writes into the store only.
 ///
 /// # Errors
-/// [`crate::error::Kind::Trust`] for a name that cannot stand in a sums file, [`crate::error::Kind::Io`].
+/// [`crate::error::Kind::Output`] when two components have different files of one path, [`crate::error::Kind::Trust`] for a
+/// name that cannot stand in a sums file, [`crate::error::Kind::Io`].
 pub fn content(plan: &Plan, parts: &[Part<'_>], recipe: &Recipe, store: &Store) -> Result<Content> {
-    let mut members = Members::new();
-    for part in parts {
-        members.extend(part.members.clone());
-    }
+    let mut members = members::together(parts)?;
     for (path, file) in &recipe.top {
         members.insert((*path).to_owned(), kept(&file.content, file.executable, store)?);
     }

@@ -66,6 +66,26 @@ pub fn part<'a>(artifacts: &'a Artifacts<'a>, store: &Store, jobs: usize) -> Res
     Ok(Part { artifacts, members, release })
 }
 
+/// The files of all components in one tree.
+///
+/// # Errors
+/// [`Kind::Output`] when two components have different files of one path.
+pub fn together(parts: &[Part<'_>]) -> Result<Members> {
+    let mut all = Members::new();
+    for part in parts {
+        for (path, member) in &part.members {
+            if all.insert(path.clone(), *member).is_none_or(|other| other == *member) {
+                continue;
+            }
+            let owners = parts.iter().filter(|one| one.members.contains_key(path));
+            let owners: Vec<&str> = owners.map(|one| one.artifacts.task.component.name()).collect();
+            return Err(Error::new(Kind::Output, path, format!("differs between {}", owners.join(" and ")))
+                .remedy("change the recipe of one of them in images/, so that it does not deliver this file"));
+        }
+    }
+    Ok(all)
+}
+
 fn below<'a>(expected: &'a Expected, own: &'a [&Artifact]) -> impl Iterator<Item = (&'a str, Member)> {
     own.iter().filter_map(|artifact| Some((expected.inside(&artifact.path)?, member(artifact))))
 }

@@ -34,7 +34,7 @@ pub struct Packed {
 /// Packs all artifacts below `options.out`, and with a `recipe` the bundle that carries it.
 ///
 /// # Errors
-/// [`crate::error::Kind::Output`] when a product of the same name and other content is there,
+/// [`crate::error::Kind::Output`] when a product of the same name and other content is there or components contradict,
 /// [`crate::error::Kind::Trust`] when an artifact in the store was damaged, [`crate::error::Kind::Io`].
 pub fn products(
     plan: &Plan,
@@ -56,7 +56,7 @@ pub fn products(
     let bundle =
         content.map(|content| bundle::write(plan, &content, &products, store, &out, options.jobs)).transpose()?;
     if let Some(folder) = &options.install {
-        install::copy(&parts, borders, folder)?;
+        install::copy(&members::together(&parts)?, borders, folder)?;
     }
     Ok(Packed { products, bundle })
 }
