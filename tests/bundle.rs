@@ -236,6 +236,19 @@ fn a_kernel_that_calls_itself_otherwise_is_refused() {
 }
 
 #[test]
+fn a_damaged_release_of_a_kernel_is_no_fault_of_its_build() {
+    let bench = bench();
+    bench.build(&all(&bench), Wish::default()).0.unwrap();
+    let local = bench.plan().tasks[0].inputs.environment["KERNEL_LOCALVERSION"].clone();
+    let blob = bench.store.path(&Digest::of(format!("6.12.107{local}\n").as_bytes()));
+    std::fs::remove_file(&blob).unwrap();
+    files::write_whole(&blob, b"6.12.107\n").unwrap();
+    let error = bench.build(&Recorder::default(), Wish::default()).0.unwrap_err();
+    assert_eq!((error.kind(), error.object()), (Kind::Trust, &*blob.display().to_string()));
+    assert!(error.remedy_text().is_some_and(|text| text.contains("run the command again")), "{error}");
+}
+
+#[test]
 fn a_bundle_of_other_content_is_never_replaced() {
     let bench = bench();
     let bundle = packed(&bench).bundle.unwrap();

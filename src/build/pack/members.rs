@@ -43,7 +43,7 @@ pub struct Part<'a> {
 pub fn part<'a>(artifacts: &'a Artifacts<'a>, store: &Store, jobs: usize) -> Result<Part<'a>> {
     let task = artifacts.task;
     let found = &artifacts.result.artifacts;
-    let release = kernel_release::of(task, found, store).map_err(|cause| unfit(&task.component.to_string(), cause))?;
+    let release = kernel_release::of(task, found, store, &|cause| unfit(task.component.name(), cause))?;
     let place = |name: &str| release.as_ref().map_or_else(|| name.to_owned(), |release| release.fill(name));
     let mut members = Members::new();
     for expected in &task.expected {
