@@ -23,6 +23,7 @@ use snpforge::store::files;
 use snpforge::sums;
 use std::collections::BTreeMap;
 use std::io::Read;
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 const SOURCE: &str = "source = { path = \"x\" }\n";
@@ -263,6 +264,13 @@ fn a_bundle_of_other_content_is_never_replaced() {
     files::write_whole(&bundle.path.join("more"), b"").unwrap();
     assert!(again().unwrap_err().to_string().contains("`more`"));
     std::fs::remove_file(bundle.path.join("more")).unwrap();
+    let mode = |mode| {
+        std::fs::set_permissions(bundle.path.join("install.sh"), std::fs::Permissions::from_mode(mode)).unwrap();
+    };
+    mode(0o644);
+    assert!(again().unwrap_err().to_string().contains("`install.sh` has mode 0644, now 0755"));
+    mode(0o755);
+    assert!(again().is_ok());
     let (file, away) = (bundle.path.join("kvm.conf"), bench.folder.path().join("away"));
     std::fs::rename(&file, &away).unwrap();
     std::os::unix::fs::symlink(&away, &file).unwrap();
