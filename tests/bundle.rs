@@ -145,6 +145,7 @@ fn the_bundle_has_its_layout_and_its_sums_hold() {
     assert_eq!(on_disk.count(), inner.len() + 1, "only SHA256SUMS itself is not listed");
     let config = std::fs::read_to_string(bundle.path.join("source-config")).unwrap();
     assert!(config.contains("QEMU_GIT_URL='http://h/it'\\''s.tar'"), "{config}");
+    assert!(config.contains("\nKERNEL_GIT_URL='http://h/it'\\''s.tar'\n"), "both kernels are from one place: {config}");
     let project = Project::find(&bundle.path.join("recipe")).unwrap();
     assert_eq!(project.release("r").unwrap().components().len(), 4, "the recipe is a project");
     assert!(project.release_lock("r", true).unwrap().is_some());
