@@ -279,6 +279,28 @@ fn a_bundle_of_other_content_is_never_replaced() {
 }
 
 #[test]
+fn the_program_plans_the_same_keys_from_a_bundles_recipe() {
+    let bench = bench();
+    let bundle = packed(&bench).bundle.unwrap();
+    // As the README has it, from beside the bundle, where there is no project.
+    let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_snpforge"));
+    command.args(["plan", "--project", "snp-release-2026-11-23/recipe", "--release", "r", "--profile", "lean"]);
+    command
+        .args(["--locked", "--json"])
+        .current_dir(bundle.path.parent().unwrap())
+        .env_clear()
+        .env("HOME", bench.folder.path());
+    let output = command.output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let plan: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    let found: Vec<String> =
+        plan["tasks"].as_array().unwrap().iter().map(|task| task["key"].as_str().unwrap().to_owned()).collect();
+    let keys: Vec<String> = bench.plan().tasks.iter().map(|task| task.key.to_string()).collect();
+    assert_eq!(found, keys, "the same keys are the same bytes");
+    assert_eq!(plan["date"], "2026-11-23");
+}
+
+#[test]
 fn what_is_edited_during_the_build_is_not_in_the_bundle() {
     let bench = bench();
     let plan = bench.plan();

@@ -6,8 +6,8 @@ use snpforge::build::{self, Borders, Options, pack::Packed};
 use snpforge::cancel::Cancel;
 use snpforge::component::{Component, Profile};
 use snpforge::date::Epoch;
-use snpforge::definition::ImageDefinition;
 use snpforge::digest::Digest;
+use snpforge::document;
 use snpforge::engine::Engine;
 use snpforge::engine::recorder::Recorder;
 use snpforge::environment::Environment;
@@ -78,28 +78,29 @@ impl Bench {
             digest: Some(source),
             pin: Pin::Tarball { urls: vec!["http://h/it's.tar".into()], sha256: source },
         };
+        let image = self.project.image("i").unwrap();
         let method = |component| (component, self.project.method(component, &self.release).unwrap());
         Documents {
             release_name: "r".into(),
             release: self.release.clone(),
             release_lock: ReleaseLock {
                 format: 1,
-                definition: Digest::of(b""),
+                definition: document::identity(&self.release).unwrap(),
                 date: "2026-11-23".parse().unwrap(),
                 epoch: Epoch(1_700_000_000),
                 suite: vec![],
                 source: self.release.sources().into_iter().map(lock).collect(),
             },
             image_name: "i".into(),
-            image: ImageDefinition::clone(&self.project.image("i").unwrap()),
             image_lock: ImageLock {
                 format: 1,
-                definition: Digest::of(b""),
+                definition: document::identity(&image).unwrap(),
                 epoch: Epoch(1_700_000_000),
                 diff_id: layer,
                 suite: vec![],
                 package: vec![],
             },
+            image,
             methods: self.release.components().into_iter().map(method).collect(),
             unpinned: BTreeMap::new(),
         }
