@@ -122,7 +122,7 @@ pub struct Build {
     /// Where the products go
     #[arg(long, default_value = "out", value_name = "DIR")]
     pub out: PathBuf,
-    /// Pack the whole bundle snp-release-DATE, in DIR/RELEASE-PROFILE
+    /// Pack all components as the bundle snp-release-DATE, in DIR/RELEASE-PROFILE
     #[arg(long)]
     pub package: bool,
     /// Copy the products' usr/local tree to PATH

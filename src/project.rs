@@ -10,6 +10,7 @@ use crate::lock::{ImageLock, ReleaseLock};
 use crate::release::{Base, Kernel, Release};
 use crate::store::files;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
@@ -49,6 +50,8 @@ pub struct Method {
     pub containerfile_sha256: Digest,
     /// The recipe's files, sorted by path.
     pub recipe: Vec<RecipeFile>,
+    /// Every file of the project that was read for it, by its path there, as the documents name it.
+    pub files: BTreeMap<String, RecipeFile>,
 }
 
 /// What a release is called when the tool looks for its files.
@@ -182,9 +185,14 @@ impl Project {
     pub fn method(&self, component: Component, release: &Release) -> Result<Method> {
         let name = format!("Containerfile.{}", component.family());
         let text = self.read_text(&name)?;
-        let mut recipe = self.folder(&format!("images/{}", component.family()))?;
+        let folder = format!("images/{}", component.family());
+        let mut recipe = self.folder(&folder)?;
+        let mut files: BTreeMap<String, RecipeFile> =
+            recipe.iter().map(|file| (format!("{folder}/{}", file.path), file.clone())).collect();
+        files.insert(name.clone(), RecipeFile::new(name.clone(), text.clone().into_bytes()));
         if let Some(kernel) = release.kernel(component) {
-            for file in self.configuration(kernel)? {
+            for (path, file) in self.configuration(kernel)? {
+                files.insert(path, file.clone());
                 if recipe.iter().any(|one| one.path == file.path) {
                     return Err(Error::new(Kind::Document, &file.path, "is a name of the recipe's own files")
                         .remedy("give the release's fragment another file name"));
@@ -194,7 +202,7 @@ impl Project {
         }
         recipe.sort_by(|a, b| a.path.cmp(&b.path));
         let containerfile = Containerfile::parse(&name, &text)?;
-        Ok(Method { containerfile, containerfile_sha256: Digest::of(text.as_bytes()), recipe })
+        Ok(Method { containerfile, containerfile_sha256: Digest::of(text.as_bytes()), recipe, files })
     }
 
     /// Every regular file of a folder, sorted by path.
@@ -228,8 +236,9 @@ impl Project {
         Ok(RecipeFile { path: relative.to_owned(), executable, sha256: Digest::of(&content), content })
     }
 
-    /// The configuration files that a release names for a kernel, as the kernel's recipe finds them.
-    fn configuration(&self, kernel: &Kernel) -> Result<Vec<RecipeFile>> {
+    /// The configuration files that a release names for a kernel: path in the project, and the file as the kernel's recipe
+    /// finds it.
+    fn configuration(&self, kernel: &Kernel) -> Result<Vec<(String, RecipeFile)>> {
         let mut files = Vec::new();
         if let Some(Base::File { path, sha256 }) = &kernel.base {
             let file = self.file(&format!("releases/{path}"))?;
@@ -241,11 +250,11 @@ impl Project {
                 )
                 .remedy("restore the file, or correct the digest in the release file"));
             }
-            files.push(RecipeFile { path: "base.config".into(), ..file });
+            files.push((file.path, RecipeFile { path: "base.config".into(), ..file }));
         }
         for (path, name) in kernel.own_fragments() {
             let file = self.file(&format!("releases/{path}"))?;
-            files.push(RecipeFile { path: format!("config/{name}.config"), executable: false, ..file });
+            files.push((file.path, RecipeFile { path: format!("config/{name}.config"), executable: false, ..file }));
         }
         Ok(files)
     }

@@ -205,6 +205,59 @@ impl Release {
         {
             return refuse(format!("archive `{archive}` is not declared"), "add it under [archives.NAME]");
         }
-        Ok(())
+        match declared_version(source) {
+            Some(version) if !is_version(version) => refuse(
+                format!("version `{}` of source `{folder}` cannot stand in a file name", version.escape_debug()),
+                "use letters, digits and .+~:_- only",
+            ),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// Whether a source's version may stand in the names of products and in the sums of a release.
+pub fn is_version(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b".+~:_-".contains(&byte))
+}
+
+fn declared_version(source: &Source) -> Option<&str> {
+    match source {
+        Source::Debian { version, .. } | Source::BinaryPackage { version, .. } => version.as_deref(),
+        Source::Tarball { version, .. } => Some(version),
+        Source::Git { .. } | Source::Path(_) => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(source: &str) -> Result<Release> {
+        let head = "format = 1\nsummary = \"s\"\nimage = \"i\"\n";
+        let archive = "[archives.a]\nfamily = \"debian\"\nsuites = [\"s\"]\ncomponents = [\"main\"]\nkeyring = \"k\"\n\
+                       mirrors = []\n";
+        Release::parse("releases/r.toml", &format!("{head}{archive}[qemu]\nsource = {source}\n"))
+    }
+
+    #[test]
+    fn a_version_that_cannot_name_a_file_is_refused() {
+        let tarball = |version: &str| {
+            format!("{{ tarball = {{ urls = [\"u\"], sha256 = \"{}\", version = '{version}' }} }}", Digest::of(b""))
+        };
+        let debian = |kind: &str, version: &str| {
+            format!("{{ {kind} = {{ archive = \"a\", package = \"p\", version = '{version}' }} }}")
+        };
+        for good in ["10.0.2", "1:10.0.2+dfsg-1~deb13u1", "2025_02"] {
+            parse(&tarball(good)).unwrap();
+            parse(&debian("debian", good)).unwrap();
+        }
+        for bad in ["", "1/../../x", "1 2", "1\\n", "1(2)", "ä"] {
+            for source in [tarball(bad), debian("debian", bad), debian("binary-package", bad)] {
+                let error = parse(&source).unwrap_err();
+                assert_eq!((error.kind(), error.object()), (Kind::Document, "releases/r.toml"), "{source}");
+                assert!(error.cause().contains("of source `qemu`"), "{error}");
+                assert!(error.remedy_text().is_some_and(|text| text.contains(".+~:_-")), "{error}");
+            }
+        }
     }
 }

@@ -23,9 +23,12 @@ use snpforge::store::files;
 use snpforge::sums;
 use std::collections::BTreeMap;
 use std::io::Read;
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 const SOURCE: &str = "source = { path = \"x\" }\n";
+
+const PACKAGE: Wish<'static> = Wish { package: true, install: None, meanwhile: None };
 
 fn bench() -> Bench {
     Bench::new(&format!(
@@ -77,11 +80,16 @@ fn ovmf() -> Scripted {
 }
 
 fn all(bench: &Bench) -> Recorder {
-    Recorder::new([kernel(bench, Component::KernelHost), kernel(bench, Component::KernelGuest), qemu(), ovmf()])
+    with(bench, qemu())
+}
+
+/// All builds, QEMU's with an outcome of its own.
+fn with(bench: &Bench, qemu: Scripted) -> Recorder {
+    Recorder::new([kernel(bench, Component::KernelHost), kernel(bench, Component::KernelGuest), qemu, ovmf()])
 }
 
 fn packed(bench: &Bench) -> Packed {
-    bench.build(&all(bench), Wish { package: true, install: None }).0.unwrap()
+    bench.build(&all(bench), PACKAGE).0.unwrap()
 }
 
 fn sums_of(path: &Path) -> BTreeMap<String, Digest> {
@@ -137,9 +145,33 @@ fn the_bundle_has_its_layout_and_its_sums_hold() {
     assert_eq!(on_disk.count(), inner.len() + 1, "only SHA256SUMS itself is not listed");
     let config = std::fs::read_to_string(bundle.path.join("source-config")).unwrap();
     assert!(config.contains("QEMU_GIT_URL='http://h/it'\\''s.tar'"), "{config}");
+    assert!(config.contains("\nKERNEL_GIT_URL='http://h/it'\\''s.tar'\n"), "both kernels are from one place: {config}");
     let project = Project::find(&bundle.path.join("recipe")).unwrap();
     assert_eq!(project.release("r").unwrap().components().len(), 4, "the recipe is a project");
     assert!(project.release_lock("r", true).unwrap().is_some());
+}
+
+#[test]
+fn the_manifest_says_which_component_delivered_a_file() {
+    let bench = bench();
+    let bundle = packed(&bench).bundle.unwrap();
+    let text = std::fs::read_to_string(bundle.path.join("manifest.json")).unwrap();
+    let manifest: serde_json::Value = serde_json::from_str(&text).unwrap();
+    let files = |component: &str| -> Vec<String> {
+        serde_json::from_value(manifest["components"][component]["files"].clone()).unwrap()
+    };
+    let firmware = |component: &str| -> Vec<String> {
+        files(component).into_iter().filter(|path| path.starts_with("usr/local/share/qemu/O")).collect()
+    };
+    let names = ["OVMF.amdsev.fd", "OVMF.fd", "OVMF_CODE.fd", "OVMF_VARS.fd"];
+    assert_eq!(firmware("ovmf"), names.map(|name| format!("usr/local/share/qemu/{name}")));
+    assert_eq!(firmware("qemu"), [""; 0]);
+    assert!(files("qemu").contains(&"usr/local/share/qemu/bios-256k.bin".to_owned()));
+    for component in ["kernel-host", "kernel-guest", "qemu", "ovmf"] {
+        for path in files(component) {
+            assert!(manifest["files"][&path]["sha256"].is_string(), "{component}: {path}");
+        }
+    }
 }
 
 #[test]
@@ -167,7 +199,7 @@ fn the_same_inputs_give_the_same_bytes_and_a_kernels_tree_unpacks_at_the_root() 
     );
     // Beside the recording engine nothing changed: nothing runs, nothing is written anew.
     let before = one.files();
-    let again = one.build(&Recorder::default(), Wish { package: true, install: None }).0.unwrap();
+    let again = one.build(&Recorder::default(), PACKAGE).0.unwrap();
     assert_eq!(again.bundle.unwrap().sha256, first.sha256);
     assert_eq!(one.files(), before);
 }
@@ -206,10 +238,23 @@ fn a_kernel_that_calls_itself_otherwise_is_refused() {
 }
 
 #[test]
+fn a_damaged_release_of_a_kernel_is_no_fault_of_its_build() {
+    let bench = bench();
+    bench.build(&all(&bench), Wish::default()).0.unwrap();
+    let local = bench.plan().tasks[0].inputs.environment["KERNEL_LOCALVERSION"].clone();
+    let blob = bench.store.path(&Digest::of(format!("6.12.107{local}\n").as_bytes()));
+    std::fs::remove_file(&blob).unwrap();
+    files::write_whole(&blob, b"6.12.107\n").unwrap();
+    let error = bench.build(&Recorder::default(), Wish::default()).0.unwrap_err();
+    assert_eq!((error.kind(), error.object()), (Kind::Trust, &*blob.display().to_string()));
+    assert!(error.remedy_text().is_some_and(|text| text.contains("run the command again")), "{error}");
+}
+
+#[test]
 fn a_bundle_of_other_content_is_never_replaced() {
     let bench = bench();
     let bundle = packed(&bench).bundle.unwrap();
-    let again = || bench.build(&Recorder::default(), Wish { package: true, install: None }).0;
+    let again = || bench.build(&Recorder::default(), PACKAGE).0;
     files::write_whole(&bundle.path.join("kvm.conf"), b"mine\n").unwrap();
     let error = again().unwrap_err();
     assert_eq!(error.kind(), Kind::Output);
@@ -220,6 +265,13 @@ fn a_bundle_of_other_content_is_never_replaced() {
     files::write_whole(&bundle.path.join("more"), b"").unwrap();
     assert!(again().unwrap_err().to_string().contains("`more`"));
     std::fs::remove_file(bundle.path.join("more")).unwrap();
+    let mode = |mode| {
+        std::fs::set_permissions(bundle.path.join("install.sh"), std::fs::Permissions::from_mode(mode)).unwrap();
+    };
+    mode(0o644);
+    assert!(again().unwrap_err().to_string().contains("`install.sh` has mode 0644, now 0755"));
+    mode(0o755);
+    assert!(again().is_ok());
     let (file, away) = (bundle.path.join("kvm.conf"), bench.folder.path().join("away"));
     std::fs::rename(&file, &away).unwrap();
     std::os::unix::fs::symlink(&away, &file).unwrap();
@@ -227,10 +279,110 @@ fn a_bundle_of_other_content_is_never_replaced() {
 }
 
 #[test]
+fn the_program_plans_the_same_keys_from_a_bundles_recipe() {
+    let bench = bench();
+    let bundle = packed(&bench).bundle.unwrap();
+    // As the README has it, from beside the bundle, where there is no project.
+    let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_snpforge"));
+    command.args(["plan", "--project", "snp-release-2026-11-23/recipe", "--release", "r", "--profile", "lean"]);
+    command
+        .args(["--locked", "--json"])
+        .current_dir(bundle.path.parent().unwrap())
+        .env_clear()
+        .env("HOME", bench.folder.path());
+    let output = command.output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let plan: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    let found: Vec<String> =
+        plan["tasks"].as_array().unwrap().iter().map(|task| task["key"].as_str().unwrap().to_owned()).collect();
+    let keys: Vec<String> = bench.plan().tasks.iter().map(|task| task.key.to_string()).collect();
+    assert_eq!(found, keys, "the same keys are the same bytes");
+    assert_eq!(plan["date"], "2026-11-23");
+}
+
+#[test]
+fn what_is_edited_during_the_build_is_not_in_the_bundle() {
+    let bench = bench();
+    let plan = bench.plan();
+    let root = bench.project.root();
+    let paths =
+        ["images/kernel/config/lean.config", "images/qemu/build", "images/bundle/install.sh", "Containerfile.ovmf"];
+    let before = paths.map(|path| std::fs::read(root.join(path)).unwrap());
+    let edit = || {
+        for path in paths {
+            files::write_whole(&root.join(path), b"edited").unwrap();
+        }
+        files::write_whole(&root.join("images/ovmf/more"), b"new").unwrap();
+        files::write_whole(&root.join("releases/r.toml"), b"edited").unwrap();
+    };
+    let wish = Wish { meanwhile: Some(&edit), ..PACKAGE };
+    let bundle = bench.build_plan(&plan, &all(&bench), wish).0.unwrap().bundle.unwrap();
+    assert_eq!(std::fs::read(root.join(paths[0])).unwrap(), b"edited", "the user did edit it");
+    let recipe = bundle.path.join("recipe");
+    assert_eq!(paths.map(|path| std::fs::read(recipe.join(path)).unwrap()), before);
+    assert_eq!(std::fs::read(bundle.path.join("install.sh")).unwrap(), before[2]);
+    assert!(!recipe.join("images/ovmf/more").exists());
+    let project = Project::find(&recipe).unwrap();
+    assert_eq!(project.release("r").unwrap(), plan.release_documents.0);
+}
+
+#[test]
+fn a_document_that_changed_after_the_plan_is_named_and_nothing_runs() {
+    for path in ["releases/r.toml", "images/i.toml"] {
+        let bench = bench();
+        let (plan, recorder) = (bench.plan(), all(&bench));
+        let file = bench.project.root().join(path);
+        let text = std::fs::read_to_string(&file).unwrap();
+        files::write_whole(&file, text.replace("summary = \"s\"", "summary = \"other\"").as_bytes()).unwrap();
+        let before = bench.files();
+        let error = bench.build_plan(&plan, &recorder, PACKAGE).0.unwrap_err();
+        assert_eq!((error.kind(), error.object()), (Kind::Output, path));
+        assert!(error.cause().contains("changed while it was built"), "{error}");
+        assert!(error.remedy_text().is_some_and(|text| text.contains("again")), "{error}");
+        assert_eq!(bench.files(), before);
+        assert!(recorder.verbs().is_empty(), "nothing ran");
+    }
+}
+
+#[test]
+fn an_odd_file_name_in_the_project_is_refused_before_anything_runs() {
+    for path in ["images/bundle/notes (old).txt", "images/qemu/-x", "images/kernel/b\u{fc}ild"] {
+        let (bench, recorder) = (bench(), Recorder::default());
+        files::write_whole(&bench.project.root().join(path), b"x").unwrap();
+        let before = bench.files();
+        let error = bench.build(&recorder, PACKAGE).0.unwrap_err();
+        assert_eq!((error.kind(), error.object()), (Kind::Document, &*format!("file `{path}` of the project")));
+        assert!(error.cause().contains("the path"), "{error}");
+        assert!(error.remedy_text().is_some_and(|text| text.contains("move it away")), "{error}");
+        assert_eq!(bench.files(), before);
+        assert!(recorder.verbs().is_empty());
+    }
+}
+
+#[test]
+fn two_components_never_deliver_different_files_of_one_name() {
+    let also = |text: &str| {
+        let mut script = qemu();
+        script.out.extend(left(&[("share/qemu/OVMF.fd", text)]).out);
+        script
+    };
+    let one = bench();
+    let before = one.files();
+    let error = one.build(&with(&one, also("other")), PACKAGE).0.unwrap_err();
+    assert_eq!((error.kind(), error.object()), (Kind::Output, "usr/local/share/qemu/OVMF.fd"));
+    assert_eq!(error.cause(), "differs between qemu and ovmf");
+    assert!(error.remedy_text().is_some_and(|text| text.contains("images/")), "{error}");
+    let new = one.files().into_iter().filter(|path| !before.contains(path) && !path.starts_with("store/actions/"));
+    assert_eq!(new.collect::<Vec<String>>(), [""; 0], "nothing is packed");
+    let two = bench();
+    assert!(two.build(&with(&two, also("OVMF.fd")), PACKAGE).0.is_ok(), "the same file twice is one file");
+}
+
+#[test]
 fn install_copies_the_local_tree_only() {
     let bench = bench();
     let folder = bench.folder.path().join("prefix");
-    let wish = Wish { package: false, install: Some(folder.clone()) };
+    let wish = Wish { install: Some(folder.clone()), ..Wish::default() };
     let packed = bench.build(&all(&bench), wish).0.unwrap();
     assert!(packed.bundle.is_none());
     assert_eq!(std::fs::read(folder.join("bin/qemu-img")).unwrap(), b"img");

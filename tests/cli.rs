@@ -18,7 +18,8 @@ impl Desk {
     fn new() -> Self {
         let desk = Desk(tempfile::tempdir().unwrap());
         let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-        let parts = ["releases", "images", "Containerfile.kernel", "Containerfile.qemu", "Containerfile.ovmf"];
+        let parts =
+            ["releases", "images", "kvm.conf", "Containerfile.kernel", "Containerfile.qemu", "Containerfile.ovmf"];
         for entry in parts.iter().flat_map(|part| walkdir::WalkDir::new(root.join(part))).map(|entry| entry.unwrap()) {
             let to = desk.project().join(entry.path().strip_prefix(root).unwrap());
             if entry.file_type().is_dir() {
@@ -75,6 +76,19 @@ fn bad_input_gets_its_exit_code() {
     desk.fails(&["build", "qemu", "--release", "small"], 2, &["does not declare qemu", "it declares: ovmf"]);
     desk.fails(&["image", "build", "nothing"], 2, &["image `nothing`"]);
     desk.fails(&["build", "ovmf", "--release", "debian", "--offline"], 6, &["store"]);
+}
+
+#[test]
+fn a_bundle_is_a_whole_release_in_its_own_image() {
+    let desk = Desk::new();
+    let missing =
+        ["--package", "packs the whole release `debian`", "kernel-host, ovmf would be missing", "name no component"];
+    desk.fails(&["build", "kernel-guest", "qemu", "--package"], 2, &missing);
+    let other = ["--package", "own image `debian-12`, not in `other`", "leave --image away", "image = \"other\""];
+    desk.fails(&["build", "--package", "--image", "other"], 2, &other);
+    // All components by name and the release's own image by name are the same wish: the build begins.
+    let whole = ["build", "kernel", "qemu", "ovmf", "--package", "--image", "debian-12", "--offline"];
+    desk.fails(&whole, 6, &["store"]);
 }
 
 #[test]

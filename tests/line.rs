@@ -13,6 +13,8 @@ mod bench;
 
 use bench::{Bench, Wish};
 use snpforge::build::pack::Packed;
+use snpforge::build::plan;
+use snpforge::component::Profile;
 use snpforge::digest::Digest;
 use snpforge::engine::recorder::{Left, Recorder, Scripted, Verb};
 use snpforge::engine::{Member, MemberKind, Outcome};
@@ -185,4 +187,17 @@ fn a_product_of_other_content_is_never_replaced() {
     let error = build(&bench, &Recorder::default()).0.unwrap_err();
     assert_eq!(error.kind(), Kind::Output);
     assert_eq!(std::fs::read(&product.path).unwrap(), b"mine");
+}
+
+#[test]
+fn a_lock_whose_version_cannot_name_a_file_makes_no_plan() {
+    let bench = bench();
+    for bad in ["6.12/../../x", "6 12", ""] {
+        let mut documents = bench.documents();
+        documents.release_lock.source[0].version = bad.into();
+        let error = plan::make(documents, &[], Profile::Lean).unwrap_err();
+        assert_eq!((error.kind(), error.object()), (Kind::Lock, "releases/r.lock"), "{bad:?}");
+        assert!(error.cause().contains("of ovmf cannot stand in a file name"), "{error}");
+        assert!(error.remedy_text().is_some_and(|text| text.contains("snpforge lock --release r --update")), "{error}");
+    }
 }

@@ -157,8 +157,7 @@ impl<'a> Taking<'a> {
         }
         for artifact in self.taken.values() {
             if self.task.expected.iter().any(|one| one.form == Form::Release && one.takes(&artifact.path)) {
-                kernel_release::read(self.task, artifact, self.store)
-                    .map_err(|cause| self.refuse(&artifact.path, cause))?;
+                kernel_release::read(self.task, artifact, self.store, &|cause| self.refuse(&artifact.path, cause))?;
             }
         }
         Ok(self.taken.into_values().collect())

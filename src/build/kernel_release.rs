@@ -3,6 +3,7 @@
 
 use super::cache::Artifact;
 use super::plan::{Form, Task};
+use crate::error::{Error, Result};
 use crate::store::Store;
 
 /// The variable that holds the local version which the plan gave to the kernel.
@@ -28,7 +29,7 @@ impl KernelRelease {
         name.replace("{release}", &self.whole).replace("{version}", &self.version).replace("{rpm}", &self.rpm())
     }
 
-    fn parse(text: &str, localversion: &str) -> Result<Self, String> {
+    fn parse(text: &str, localversion: &str) -> std::result::Result<Self, String> {
         let whole = text.strip_suffix('\n').unwrap_or(text);
         let version = whole
             .strip_suffix(localversion)
@@ -41,26 +42,33 @@ impl KernelRelease {
     }
 }
 
-/// The release among a task's artifacts; none for a component that is no kernel.
+/// The release among a task's artifacts; none for a component that is no kernel. `unfit` makes the error for text that is
+/// not what the plan asked for: only the caller knows who wrote it.
 ///
 /// # Errors
-/// In words, when it is not what the plan asked for.
-pub fn of(task: &Task, artifacts: &[Artifact], store: &Store) -> Result<Option<KernelRelease>, String> {
+/// As [`read`].
+pub fn of(
+    task: &Task,
+    artifacts: &[Artifact],
+    store: &Store,
+    unfit: &dyn Fn(String) -> Error,
+) -> Result<Option<KernelRelease>> {
     let Some(path) = task.expected.iter().find(|one| one.form == Form::Release).map(|one| &one.path) else {
         return Ok(None);
     };
     let artifact = artifacts.iter().find(|artifact| &artifact.path == path);
-    artifact.ok_or_else(|| format!("`{path}` is missing")).and_then(|artifact| read(task, artifact, store)).map(Some)
+    let artifact = artifact.ok_or_else(|| unfit(format!("`{path}` is missing")))?;
+    read(task, artifact, store, unfit).map(Some)
 }
 
 /// Reads the file that holds the release.
 ///
 /// # Errors
-/// In words, when it is not what the plan asked for.
-pub fn read(task: &Task, artifact: &Artifact, store: &Store) -> Result<KernelRelease, String> {
-    let bytes = store.read(&artifact.sha256).map_err(|error| error.to_string())?;
-    let text = String::from_utf8(bytes).map_err(|_| "is no text".to_owned())?;
-    KernelRelease::parse(&text, task.inputs.environment.get(LOCALVERSION).map_or("", String::as_str))
+/// [`crate::error::Kind::Trust`] when the blob was damaged, [`crate::error::Kind::Io`], and what `unfit` makes of text that
+/// is not what the plan asked for.
+pub fn read(task: &Task, artifact: &Artifact, store: &Store, unfit: &dyn Fn(String) -> Error) -> Result<KernelRelease> {
+    let text = String::from_utf8(store.read(&artifact.sha256)?).map_err(|_| unfit("is no text".to_owned()))?;
+    KernelRelease::parse(&text, task.inputs.environment.get(LOCALVERSION).map_or("", String::as_str)).map_err(unfit)
 }
 
 #[cfg(test)]

@@ -67,6 +67,7 @@ pub struct Options<'a> {
 /// # Errors
 /// Whatever a step fails with; the error names the step's object.
 pub fn build<'a>(plan: &'a plan::Plan, borders: &'a Borders<'a>, options: &Options<'a>) -> Result<pack::Packed> {
+    let recipe = options.package.then(|| pack::Recipe::read(plan, borders.project)).transpose()?;
     let sources = fetch::sources(plan, borders)?;
     let builders = image::builders(plan, sources, borders)?;
     let mut artifacts = Vec::new();
@@ -74,5 +75,5 @@ pub fn build<'a>(plan: &'a plan::Plan, borders: &'a Borders<'a>, options: &Optio
         let finished = run::component(builder, borders, options)?;
         artifacts.push(collect::artifacts(finished, borders, options)?);
     }
-    pack::products(plan, &artifacts, borders, options)
+    pack::products(plan, &artifacts, recipe.as_ref(), borders, options)
 }

@@ -10,6 +10,7 @@ use snpforge::build::{self, Borders, Options, cache, fetch as fetching, pack::Pa
 use snpforge::component::{Component, Profile};
 use snpforge::engine::Engine;
 use snpforge::error::{Error, Kind, Result};
+use snpforge::project::Project;
 use std::cell::OnceCell;
 
 /// `snpforge build`.
@@ -18,22 +19,48 @@ use std::cell::OnceCell;
 /// Whatever a step of the line fails with.
 pub fn build(arguments: &Build, session: &Session) -> Result<()> {
     let wished = components(&arguments.components)?;
-    let packed = session.with(arguments.offline, |borders| match products(arguments, &wished, session, borders) {
-        Err(error) if error.kind() == Kind::Gone && !arguments.which.locked => {
-            borders.report.warn(format!("{error}"));
-            lock::without_the_gone(&arguments.which, borders)?;
-            products(arguments, &wished, session, borders)
+    let packed = session.with(arguments.offline, |borders| {
+        if arguments.package {
+            check_package(arguments, &wished, borders.project)?;
         }
-        Err(error) if error.kind() == Kind::Gone => Err(error.remedy(format!(
-            "the lock names what no mirror that answers has any more: `snpforge lock --release {} --update` resolves it anew",
-            arguments.which.release
-        ))),
-        other => other,
+        match products(arguments, &wished, session, borders) {
+            Err(error) if error.kind() == Kind::Gone && !arguments.which.locked => {
+                borders.report.warn(format!("{error}"));
+                lock::without_the_gone(&arguments.which, borders)?;
+                products(arguments, &wished, session, borders)
+            }
+            Err(error) if error.kind() == Kind::Gone => Err(error.remedy(format!(
+                "the lock names what no mirror that answers has any more: `snpforge lock --release {} --update` resolves it anew",
+                arguments.which.release
+            ))),
+            other => other,
+        }
     })?;
     if arguments.json {
         return terminal::json(&packed);
     }
     show_packed(&packed);
+    Ok(())
+}
+
+/// A bundle is the whole release in the release's own image: only then its recipe builds it again. Needs no lock, so a
+/// wrong wish fails before anything is resolved.
+fn check_package(arguments: &Build, wished: &[Component], project: &Project) -> Result<()> {
+    let name = &arguments.which.release;
+    let release = project.release(name)?;
+    let lacks = |component: &Component| !wished.is_empty() && !wished.contains(component);
+    let missing: Vec<&str> = release.components().into_iter().filter(lacks).map(|component| component.name()).collect();
+    if !missing.is_empty() {
+        let cause = format!("packs the whole release `{name}`: {} would be missing", missing.join(", "));
+        return Err(Error::new(Kind::Usage, "--package", cause)
+            .remedy("name no component, or leave --package away to pack these by themselves"));
+    }
+    if let Some(image) = arguments.which.image.as_ref().filter(|image| **image != release.image) {
+        let cause = format!("packs release `{name}` in its own image `{}`, not in `{image}`", release.image);
+        return Err(Error::new(Kind::Usage, "--package", cause).remedy(format!(
+            "leave --image away, or write a release file with `image = \"{image}\"`: the bundle's recipe builds from it"
+        )));
+    }
     Ok(())
 }
 

@@ -6,8 +6,9 @@ use snpforge::build::{self, Borders, Options, pack::Packed};
 use snpforge::cancel::Cancel;
 use snpforge::component::{Component, Profile};
 use snpforge::date::Epoch;
-use snpforge::definition::ImageDefinition;
 use snpforge::digest::Digest;
+use snpforge::document;
+use snpforge::engine::Engine;
 use snpforge::engine::recorder::Recorder;
 use snpforge::environment::Environment;
 use snpforge::error::Result;
@@ -23,11 +24,13 @@ use std::path::{Path, PathBuf};
 
 /// What a test chooses beyond the plan.
 #[derive(Default)]
-pub struct Wish {
+pub struct Wish<'a> {
     /// Pack the bundle.
     pub package: bool,
     /// Copy the usr/local tree there.
     pub install: Option<PathBuf>,
+    /// What the user does to the project when the builds are about to run.
+    pub meanwhile: Option<&'a dyn Fn()>,
 }
 
 /// A project with the real recipes, a store and a release of the given tables.
@@ -64,7 +67,8 @@ impl Bench {
         Bench { release: project.release("r").unwrap(), folder, store, project, blobs }
     }
 
-    fn documents(&self) -> Documents {
+    /// What the plan is made from, from the project as it is now.
+    pub fn documents(&self) -> Documents {
         let (layer, source) = self.blobs;
         let lock = |(component, folder, _): (Component, &str, _)| SourceLock {
             component,
@@ -74,28 +78,29 @@ impl Bench {
             digest: Some(source),
             pin: Pin::Tarball { urls: vec!["http://h/it's.tar".into()], sha256: source },
         };
+        let image = self.project.image("i").unwrap();
         let method = |component| (component, self.project.method(component, &self.release).unwrap());
         Documents {
             release_name: "r".into(),
             release: self.release.clone(),
             release_lock: ReleaseLock {
                 format: 1,
-                definition: Digest::of(b""),
+                definition: document::identity(&self.release).unwrap(),
                 date: "2026-11-23".parse().unwrap(),
                 epoch: Epoch(1_700_000_000),
                 suite: vec![],
                 source: self.release.sources().into_iter().map(lock).collect(),
             },
             image_name: "i".into(),
-            image: ImageDefinition::clone(&self.project.image("i").unwrap()),
             image_lock: ImageLock {
                 format: 1,
-                definition: Digest::of(b""),
+                definition: document::identity(&image).unwrap(),
                 epoch: Epoch(1_700_000_000),
                 diff_id: layer,
                 suite: vec![],
                 package: vec![],
             },
+            image,
             methods: self.release.components().into_iter().map(method).collect(),
             unpinned: BTreeMap::new(),
         }
@@ -107,7 +112,12 @@ impl Bench {
     }
 
     /// Builds everything with a recorded engine.
-    pub fn build(&self, recorder: &Recorder, wish: Wish) -> (Result<Packed>, Collected) {
+    pub fn build(&self, recorder: &Recorder, wish: Wish<'_>) -> (Result<Packed>, Collected) {
+        self.build_plan(&self.plan(), recorder, wish)
+    }
+
+    /// Builds everything of a plan with a recorded engine.
+    pub fn build_plan(&self, plan: &Plan, recorder: &Recorder, wish: Wish<'_>) -> (Result<Packed>, Collected) {
         let report = Collected::default();
         let cancel = Cancel::new();
         let borders = Borders {
@@ -120,15 +130,19 @@ impl Bench {
             report: &report,
             cancel: &cancel,
         };
+        let engine = || -> Result<&dyn Engine> {
+            wish.meanwhile.iter().for_each(|act| act());
+            Ok(recorder)
+        };
         let options = Options {
-            engine: &|| Ok(recorder),
+            engine: &engine,
             jobs: 2,
             out: self.folder.path().join("out"),
             package: wish.package,
             install: wish.install,
             keep: false,
         };
-        let made = build::build(&self.plan(), &borders, &options);
+        let made = build::build(plan, &borders, &options);
         (made, report)
     }
 

@@ -1,6 +1,6 @@
 //! `--install PATH`: the products' usr/local tree copied to a folder, as AMD's build script does it.
 
-use super::members::Part;
+use super::members::Members;
 use crate::build::Borders;
 use crate::error::Result;
 use crate::store::files;
@@ -13,9 +13,9 @@ const TREE: &str = "usr/local/";
 ///
 /// # Errors
 /// [`crate::error::Kind::Trust`] for a damaged blob, [`crate::error::Kind::Io`].
-pub fn copy(parts: &[Part<'_>], borders: &Borders<'_>, folder: &Path) -> Result<()> {
+pub fn copy(members: &Members, borders: &Borders<'_>, folder: &Path) -> Result<()> {
     let mut count = 0;
-    for (path, member) in parts.iter().flat_map(|part| &part.members) {
+    for (path, member) in members {
         let Some(inner) = path.strip_prefix(TREE) else { continue };
         files::copy_with_mode(&borders.store.verified(&member.sha256)?, &folder.join(inner), member.mode)?;
         count += 1;

@@ -43,7 +43,7 @@ pub struct Part<'a> {
 pub fn part<'a>(artifacts: &'a Artifacts<'a>, store: &Store, jobs: usize) -> Result<Part<'a>> {
     let task = artifacts.task;
     let found = &artifacts.result.artifacts;
-    let release = kernel_release::of(task, found, store).map_err(|cause| unfit(&task.component.to_string(), cause))?;
+    let release = kernel_release::of(task, found, store, &|cause| unfit(task.component.name(), cause))?;
     let place = |name: &str| release.as_ref().map_or_else(|| name.to_owned(), |release| release.fill(name));
     let mut members = Members::new();
     for expected in &task.expected {
@@ -64,6 +64,26 @@ pub fn part<'a>(artifacts: &'a Artifacts<'a>, store: &Store, jobs: usize) -> Res
         return Err(unfit(&lost.path, "is in the stored result but not expected any more".to_owned()));
     }
     Ok(Part { artifacts, members, release })
+}
+
+/// The files of all components in one tree.
+///
+/// # Errors
+/// [`Kind::Output`] when two components have different files of one path.
+pub fn together(parts: &[Part<'_>]) -> Result<Members> {
+    let mut all = Members::new();
+    for part in parts {
+        for (path, member) in &part.members {
+            if all.insert(path.clone(), *member).is_none_or(|other| other == *member) {
+                continue;
+            }
+            let owners = parts.iter().filter(|one| one.members.contains_key(path));
+            let owners: Vec<&str> = owners.map(|one| one.artifacts.task.component.name()).collect();
+            return Err(Error::new(Kind::Output, path, format!("differs between {}", owners.join(" and ")))
+                .remedy("change the recipe of one of them in images/, so that it does not deliver this file"));
+        }
+    }
+    Ok(all)
 }
 
 fn below<'a>(expected: &'a Expected, own: &'a [&Artifact]) -> impl Iterator<Item = (&'a str, Member)> {

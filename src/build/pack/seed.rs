@@ -16,6 +16,7 @@ use std::fmt::Write;
 pub fn files(parts: &[Part<'_>]) -> Result<BTreeMap<String, String>> {
     let mut made = BTreeMap::new();
     let mut config = String::from("# What this release was built from, in the words of AMDSEV's stable-commits.\n");
+    let mut kernels = Vec::new();
     for part in parts {
         let task = part.artifacts.task;
         let Some(source) = task.sources.first() else { continue };
@@ -24,8 +25,14 @@ pub fn files(parts: &[Part<'_>]) -> Result<BTreeMap<String, String>> {
             made.insert(format!("source-commit.{commit}"), format!("{}\n", source_id(source, digest)?));
         }
         let (from, what) = origin(source);
+        if task.component.role().is_some() {
+            kernels.push(from.clone());
+        }
         // Writing to a String cannot fail.
         let _infallible = write!(config, "\n{url}={}\n{branch}={}\n", quoted(&from), quoted(&what));
+    }
+    if let Some(url) = shared(&kernels) {
+        let _infallible = write!(config, "\nKERNEL_GIT_URL={}\n", quoted(url));
     }
     made.insert("source-config".into(), config);
     Ok(made)
@@ -38,6 +45,14 @@ fn names(component: Component) -> (&'static str, &'static str, &'static str) {
         Component::KernelGuest => ("kernel.guest", "KERNEL_GUEST_GIT_URL", "KERNEL_GUEST_BRANCH"),
         Component::Qemu => ("qemu", "QEMU_GIT_URL", "QEMU_BRANCH"),
         Component::Ovmf => ("ovmf", "OVMF_GIT_URL", "OVMF_BRANCH"),
+    }
+}
+
+/// The one place that both kernels come from: AMDSEV has one variable for it.
+fn shared(kernels: &[String]) -> Option<&str> {
+    match kernels {
+        [host, guest] if host == guest => Some(host),
+        _ => None,
     }
 }
 
@@ -61,6 +76,14 @@ fn quoted(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn one_place_of_both_kernels_has_the_seeds_name() {
+        let urls = |urls: &[&str]| -> Vec<String> { urls.iter().map(|url| (*url).to_owned()).collect() };
+        assert_eq!(shared(&urls(&["https://h/linux", "https://h/linux"])), Some("https://h/linux"));
+        assert_eq!(shared(&urls(&["https://h/linux", "https://h/other"])), None);
+        assert_eq!(shared(&urls(&["https://h/linux"])), None, "one kernel is not both");
+    }
 
     #[test]
     fn a_shell_reads_back_what_was_quoted() {

@@ -14,7 +14,7 @@ use crate::document;
 use crate::error::{Error, Kind, Result};
 use crate::lock::{FORMAT, ImageLock, ReleaseLock, SourceLock};
 use crate::project::{Method, RecipeFile};
-use crate::release::Release;
+use crate::release::{Release, is_version};
 use serde::Serialize;
 use std::collections::BTreeMap;
 
@@ -111,6 +111,9 @@ pub struct Plan {
     /// The release's lock and archives, for the step that fetches.
     #[serde(skip)]
     pub release_documents: (Release, ReleaseLock),
+    /// Containerfiles and recipes as they were read, for the step that packs: files may be edited while a build runs.
+    #[serde(skip)]
+    pub methods: BTreeMap<Component, Method>,
     #[serde(skip)]
     _sealed: (),
 }
@@ -135,6 +138,7 @@ pub fn make(documents: Documents, wished: &[Component], profile: Profile) -> Res
         tasks,
         image_documents: (documents.image, documents.image_lock),
         release_documents: (documents.release, documents.release_lock),
+        methods: documents.methods,
         _sealed: (),
     })
 }
@@ -159,14 +163,7 @@ fn task(documents: &Documents, component: Component, profile: Profile) -> Result
     })?;
     let sources: Vec<SourceLock> =
         documents.release_lock.source.iter().filter(|source| source.component == component).cloned().collect();
-    let version = sources.first().map(|source| source.version.clone()).ok_or_else(|| {
-        Error::new(
-            Kind::Lock,
-            format!("releases/{}.lock", documents.release_name),
-            format!("has no source for {component}"),
-        )
-        .remedy(format!("run `snpforge lock --release {} --update`", documents.release_name))
-    })?;
+    let version = version(&documents.release_name, component, &sources)?;
     let epoch = sources.iter().map(|source| source.epoch).max().unwrap_or(Epoch(0));
     let digests = digests(documents, component, &sources)?;
     let part =
@@ -196,6 +193,19 @@ fn task(documents: &Documents, component: Component, profile: Profile) -> Result
         recipe,
         inputs,
     })
+}
+
+/// The version of a component's main source. It becomes part of file names, and locks are not always written by this
+/// program.
+fn version(release: &str, component: Component, sources: &[SourceLock]) -> Result<String> {
+    let version = sources.first().map(|source| source.version.as_str());
+    let cause = match version {
+        Some(version) if is_version(version) => return Ok(version.to_owned()),
+        Some(bad) => format!("version `{}` of {component} cannot stand in a file name", bad.escape_debug()),
+        None => format!("has no source for {component}"),
+    };
+    Err(Error::new(Kind::Lock, format!("releases/{release}.lock"), cause)
+        .remedy(format!("run `snpforge lock --release {release} --update`")))
 }
 
 fn digests(documents: &Documents, component: Component, sources: &[SourceLock]) -> Result<BTreeMap<String, Digest>> {
