@@ -36,8 +36,11 @@ impl Priority {
 
 /// A paragraph of a Packages index: the fields that resolving and locking need.
 ///
-/// Ubuntu's `Phased-Update-Percentage` is not read: a phased package is an ordinary one. apt decides by the machine's
-/// id whether it takes it yet; a lock must not depend on a machine.
+/// Ubuntu's `Phased-Update-Percentage` is not read: a phased package is an ordinary one, as for apt with
+/// `APT::Get::Always-Include-Phased-Updates`. Without it apt decides by the machine's id when a package that is
+/// installed is replaced by the phased one, and a lock must not depend on a machine; a package that is not installed yet
+/// is taken in its newest version whatever its phase, and every image begins empty. Leaving phased versions out would
+/// make the choice depend on the hour, for the percentage grows while the package stays the same.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Package<'a> {
     /// Name.

@@ -44,7 +44,7 @@ impl<'a> ReleaseFile<'a> {
         let wanted = |field: &str| fields.get(field).ok_or_else(|| wrong(format!("has no field {field}")));
         let words = |field: &str| fields.get(field).map_or(Vec::new(), |value| value.split_whitespace().collect());
         let says_yes = |field: &str| fields.get(field).is_some_and(|value| value.eq_ignore_ascii_case("yes"));
-        let own: Vec<&str> = ["Suite", "Codename"].iter().filter_map(|field| fields.get(field)).collect();
+        let own = names(fields.get("Suite"), fields.get("Codename"));
         if !own.contains(&suite) {
             let cause = format!("speaks of suite `{}`, not of `{suite}`", own.join("` or `"));
             return Err(Error::new(Kind::Trust, name, cause)
@@ -90,6 +90,15 @@ impl<'a> ReleaseFile<'a> {
     }
 }
 
+/// What a suite may be asked for as: its name or its code name. Ubuntu's pockets all have the release's code name, and
+/// one of them must not pass for the release: `jammy-updates` (code name jammy) goes by its own name only.
+fn names<'a>(suite: Option<&'a str>, codename: Option<&'a str>) -> Vec<&'a str> {
+    let pocket =
+        |(suite, codename): (&str, &str)| suite.strip_prefix(codename).is_some_and(|rest| rest.starts_with('-'));
+    let codename = codename.filter(|_| !suite.zip(codename).is_some_and(pocket));
+    suite.into_iter().chain(codename).collect()
+}
+
 /// `digest size path`, the form of SHA256 here and of Checksums-Sha256 in source indexes and .dsc files.
 pub(super) fn file_line(line: &str) -> Option<(&str, (Digest, u64))> {
     let mut words = line.split_whitespace();
@@ -133,6 +142,20 @@ mod tests {
         let error = ReleaseFile::parse("InRelease", "trixie", &text()).unwrap_err();
         assert_eq!(error.kind(), Kind::Trust);
         assert!(error.cause().contains("`oldstable` or `bookworm`, not of `trixie`"), "{error}");
+    }
+
+    #[test]
+    fn a_pocket_of_ubuntu_does_not_pass_for_its_release() {
+        let pocket = text().replace("Suite: oldstable\nCodename: bookworm", "Suite: jammy-updates\nCodename: jammy");
+        assert!(ReleaseFile::parse("InRelease", "jammy-updates", &pocket).is_ok());
+        for other in ["jammy", "jammy-security"] {
+            let error = ReleaseFile::parse("InRelease", other, &pocket).unwrap_err();
+            assert_eq!(error.kind(), Kind::Trust);
+            assert!(error.cause().contains(&format!("suite `jammy-updates`, not of `{other}`")), "{error}");
+        }
+        let release = pocket.replace("jammy-updates", "jammy");
+        assert!(ReleaseFile::parse("InRelease", "jammy", &release).is_ok());
+        assert!(ReleaseFile::parse("InRelease", "jammy-updates", &release).is_err());
     }
 
     #[test]

@@ -19,7 +19,7 @@ use std::cell::OnceCell;
 /// Whatever a step of the line fails with.
 pub fn build(arguments: &Build, session: &Session) -> Result<()> {
     let wished = components(&arguments.components)?;
-    let packed = session.with(arguments.offline, |borders| {
+    let packed = with(&arguments.which, arguments.offline, session, |borders| {
         if arguments.package {
             check_package(arguments, &wished, borders.project)?;
         }
@@ -62,6 +62,17 @@ fn check_package(arguments: &Build, wished: &[Component], project: &Project) -> 
         )));
     }
     Ok(())
+}
+
+/// Does `work`; where an input cannot be had over the network, the error also says what can be built all the same.
+fn with<T>(which: &Which, offline: bool, session: &Session, work: impl FnOnce(&Borders<'_>) -> Result<T>) -> Result<T> {
+    session.with(offline, |borders| {
+        let own = || borders.project.release(&which.release).map(|release| release.image);
+        work(borders).map_err(|error| match which.image.clone().map_or_else(own, Ok) {
+            Ok(image) if !offline => lock::elsewhere(error, &image, borders.project),
+            _ => error,
+        })
+    })
 }
 
 fn show_packed(packed: &Packed) {
@@ -132,7 +143,7 @@ struct Annotated<'a> {
 /// Whatever a document or lock fails with.
 pub fn plan(arguments: &PlanArgs, session: &Session) -> Result<()> {
     let wished = components(&arguments.components)?;
-    session.with(false, |borders| {
+    with(&arguments.which, false, session, |borders| {
         let plan = make(&arguments.which, &wished, borders)?;
         let mut present = Vec::new();
         for task in &plan.tasks {
@@ -175,7 +186,7 @@ fn show(plan: &Plan, present: &[Component]) {
 /// # Errors
 /// Whatever fetching fails with.
 pub fn fetch(which: &Which, session: &Session) -> Result<()> {
-    session.with(false, |borders| {
+    with(which, false, session, |borders| {
         let plan = make(which, &[], borders)?;
         let (definition, image_lock) = &plan.image_documents;
         borders.report.phase("fetch");

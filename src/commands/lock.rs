@@ -11,6 +11,8 @@ use snpforge::build::{
 use snpforge::component::Component;
 use snpforge::error::{Error, Kind, Result};
 use snpforge::lock::{ImageLock, ReleaseLock};
+use snpforge::project::Project;
+use snpforge::release::{Release, Source};
 use std::collections::BTreeMap;
 
 /// `snpforge lock`.
@@ -31,9 +33,31 @@ pub fn lock(arguments: &Lock, session: &Session) -> Result<()> {
             return Ok(());
         }
         let freshness = if arguments.update { Freshness::Update } else { Freshness::Keep };
-        update::<ImageLock>(&image, freshness, arguments.dry_run, borders)?;
-        release.map_or(Ok(()), |release| update::<ReleaseLock>(release, freshness, arguments.dry_run, borders))
+        update::<ImageLock>(&image, freshness, arguments.dry_run, borders)
+            .and_then(|()| {
+                release.map_or(Ok(()), |release| update::<ReleaseLock>(release, freshness, arguments.dry_run, borders))
+            })
+            .map_err(|error| elsewhere(error, &image, borders.project))
     })
+}
+
+/// Adds to an error about an input that cannot be had from here which releases can be built all the same: those with
+/// another image than `image`, whose sources come from package archives only.
+pub fn elsewhere(error: Error, image: &str, project: &Project) -> Error {
+    if error.kind() != Kind::Unavailable {
+        return error;
+    }
+    let packaged = |source: &Source| matches!(source, Source::Debian { .. } | Source::BinaryPackage { .. });
+    let other =
+        |release: Release| release.image != image && release.sources().into_iter().all(|(.., source)| packaged(source));
+    let releases = project.releases().into_iter().filter(|name| project.release(name).is_ok_and(other));
+    let releases: Vec<String> = releases.map(|name| format!("`--release {name}`")).collect();
+    if releases.is_empty() {
+        return error;
+    }
+    let before = error.remedy_text().map(|text| format!("{text}; ")).unwrap_or_default();
+    let remedy = format!("{before}or build what comes from other archives: {}", releases.join(", "));
+    error.remedy(remedy)
 }
 
 fn update<L: locking::Lock>(name: &str, freshness: Freshness, dry_run: bool, borders: &Borders<'_>) -> Result<()> {

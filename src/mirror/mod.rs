@@ -24,8 +24,12 @@ pub struct Bases {
     pub files: Vec<String>,
 }
 
+/// What stands for the time in the URL of a snapshot service.
+const TIME: &str = "{time}";
+
 /// The places of `archive`: `configured` and `machine` are base URLs for its family (from [`configured`] and
-/// [`machine`]); `date` is the lock's date where there is a lock, for the snapshot service to be asked about.
+/// [`machine`]); `date` is the lock's date where there is a lock, for the snapshot service to be asked about. A
+/// configured base with `{time}` in it is a mirror of the snapshot service, and is asked before the service itself.
 ///
 /// # Errors
 /// [`Kind::Document`] when the snapshot's URL lacks `{time}` or `date` is beyond the calendar.
@@ -35,27 +39,28 @@ pub fn bases(archive: &Archive, configured: &[String], machine: &[String], date:
         (None, Some(date)) => Some(date.compact()?),
         (None, None) => None,
     };
-    let snapshot = match (&archive.snapshot, time) {
-        (Some(service), Some(time)) => Some(snapshot(service, &time)?),
-        _ => None,
-    };
-    let all = configured.iter().chain(machine).chain(&archive.mirrors).chain(&snapshot);
-    let mut seen = BTreeSet::new();
-    let files: Vec<String> =
-        all.map(|base| base.trim_end_matches('/').to_owned()).filter(|base| seen.insert(base.clone())).collect();
-    let indexes = match (&archive.snapshot_time, snapshot) {
-        (Some(_), Some(snapshot)) => vec![snapshot.trim_end_matches('/').to_owned()],
-        _ => files.clone(),
+    let service = archive.snapshot.iter().filter(|_| time.is_some());
+    if let Some(url) = service.clone().find(|url| !url.contains(TIME)) {
+        return Err(Error::new(Kind::Document, format!("archive.snapshot `{url}`"), "has no {time} in it")
+            .remedy("write {time} where the service's URLs have YYYYMMDDTHHMMSSZ"));
+    }
+    let all = configured.iter().chain(machine).chain(&archive.mirrors).chain(service.clone());
+    let files = at(time.as_deref(), all);
+    let indexes = match &archive.snapshot_time {
+        Some(_) => at(time.as_deref(), configured.iter().filter(|base| base.contains(TIME)).chain(service)),
+        None => files.clone(),
     };
     Ok(Bases { indexes, files })
 }
 
-fn snapshot(service: &str, time: &str) -> Result<String> {
-    if !service.contains("{time}") {
-        return Err(Error::new(Kind::Document, format!("archive.snapshot `{service}`"), "has no {time} in it")
-            .remedy("write {time} where the service's URLs have YYYYMMDDTHHMMSSZ"));
-    }
-    Ok(service.replace("{time}", time))
+/// The bases as URLs, each once: those of a snapshot service at `time`, and none of them where no time is known.
+fn at<'a>(time: Option<&str>, bases: impl Iterator<Item = &'a String>) -> Vec<String> {
+    let mut seen = BTreeSet::new();
+    bases
+        .filter(|base| time.is_some() || !base.contains(TIME))
+        .map(|base| base.replace(TIME, time.unwrap_or_default()).trim_end_matches('/').to_owned())
+        .filter(|base| seen.insert(base.clone()))
+        .collect()
 }
 
 /// The environment variable that names mirrors of a family.
@@ -63,7 +68,8 @@ pub fn variable(family: Family) -> String {
     format!("SNPFORGE_MIRROR_{}", family.name().to_ascii_uppercase())
 }
 
-/// The mirrors of `family` that the user configured: base URLs separated by commas or spaces.
+/// The mirrors of `family` that the user configured: base URLs separated by commas or spaces, `{time}` in those that
+/// mirror the snapshot service.
 ///
 /// # Errors
 /// [`Kind::Usage`] naming the variable when an entry is no http, https or file URL.
@@ -125,6 +131,14 @@ mod tests {
         let found = bases(&archive(Some("20250101T000000Z")), &[], &[], Some(Epoch(0))).unwrap();
         assert_eq!(found.indexes, ["https://old.example/20250101T000000Z"]);
         assert_eq!(found.files, ["http://public.example/debian", "https://old.example/20250101T000000Z"]);
+        let configured = ["http://mine.example/debian".to_owned(), "http://near.example/snap/{time}/".to_owned()];
+        let found = bases(&archive(Some("20250101T000000Z")), &configured, &[], None).unwrap();
+        let snapshots = ["http://near.example/snap/20250101T000000Z", "https://old.example/20250101T000000Z"];
+        assert_eq!(found.indexes, snapshots, "a mirror of the snapshot service tells the truth, too");
+        let files = ["http://mine.example/debian", snapshots[0], "http://public.example/debian", snapshots[1]];
+        assert_eq!(found.files, files);
+        let now = bases(&archive(None), &configured, &[], None).unwrap();
+        assert_eq!(now.indexes, ["http://mine.example/debian", "http://public.example/debian"], "no time, no snapshot");
         let wrong = Archive { snapshot: Some("https://old.example/".into()), ..archive(Some("20250101T000000Z")) };
         assert!(bases(&wrong, &[], &[], None).unwrap_err().cause().contains("{time}"));
     }

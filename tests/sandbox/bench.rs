@@ -11,25 +11,9 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use tempfile::TempDir;
 
-const BUSYBOX: &str = "/bin/busybox";
-
-/// The bytes of a static busybox, or why there is none.
-pub fn busybox() -> Result<Vec<u8>, String> {
-    let busybox = std::fs::read(BUSYBOX).map_err(|_| format!("{BUSYBOX} is missing (package busybox-static)"))?;
-    if is_dynamic(&busybox) {
-        return Err(format!("{BUSYBOX} is not static (package busybox-static)"));
-    }
-    Ok(busybox)
-}
-
-/// Whether an ELF file of 64 bits has a PT_INTERP program header.
-fn is_dynamic(elf: &[u8]) -> bool {
-    let number = |at: usize, length: usize| {
-        elf[at..at + length].iter().rev().fold(0_usize, |sum, byte| (sum << 8) | usize::from(*byte))
-    };
-    let (table, size, count) = (number(32, 8), number(54, 2), number(56, 2));
-    (0..count).any(|index| number(table + index * size, 4) == 3)
-}
+#[path = "../support/busybox.rs"]
+mod shell;
+pub use shell::busybox;
 
 pub fn plain(mode: u32) -> Attributes {
     Attributes { mode, mtime: 1_700_000_000, owner: 0 }
@@ -47,7 +31,7 @@ fn layer(extra: &[(&str, &[u8])]) -> Vec<u8> {
     }
     let busybox = busybox().unwrap();
     writer.file(b"bin/busybox", plain(0o755), busybox.len() as u64, &mut busybox.as_slice()).unwrap();
-    let list = std::process::Command::new(BUSYBOX).arg("--list").output().unwrap().stdout;
+    let list = std::process::Command::new(shell::BUSYBOX).arg("--list").output().unwrap().stdout;
     for applet in String::from_utf8(list).unwrap().lines().filter(|name| *name != "busybox") {
         writer.symlink(format!("bin/{applet}").as_bytes(), b"busybox", plain(0o777)).unwrap();
     }

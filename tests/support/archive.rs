@@ -198,8 +198,12 @@ pub struct Archive {
 pub struct Suite {
     /// Its code name.
     pub codename: String,
+    /// What its InRelease calls it and its folder is called, if it is a pocket of Ubuntu's: those share the code name.
+    pub pocket: Option<String>,
     /// The paragraphs of `main/binary-amd64/Packages`.
     pub packages: Vec<String>,
+    /// The paragraphs of `universe/binary-amd64/Packages`; without any there is no such component.
+    pub universe: Vec<String>,
     /// The paragraphs of `main/source/Sources`.
     pub sources: Vec<String>,
     /// The date of its InRelease.
@@ -217,13 +221,20 @@ impl Suite {
     pub fn new(codename: &str) -> Self {
         Suite {
             codename: codename.into(),
+            pocket: None,
             packages: Vec::new(),
+            universe: Vec::new(),
             sources: Vec::new(),
             date: MADE,
             valid_until: None,
             by_hash: true,
             form: "xz",
         }
+    }
+
+    /// The name of its folder below `dists/`.
+    fn folder(&self) -> &str {
+        self.pocket.as_ref().unwrap_or(&self.codename)
     }
 }
 
@@ -261,19 +272,22 @@ impl Archive {
     /// Writes a suite's indexes and its InRelease, signed at the suite's date.
     pub fn publish(&mut self, suite: &Suite, signers: &[&Signer]) {
         let text = self.indexes(suite);
-        let path = format!("dists/{}/InRelease", suite.codename);
+        let path = format!("dists/{}/InRelease", suite.folder());
         self.files.insert(path, sign_all(signers, &text, suite.date).into_bytes());
     }
 
     /// Writes a suite's indexes and gives the text of its Release file, unsigned.
     pub fn indexes(&mut self, suite: &Suite) -> String {
-        let folder = format!("dists/{}", suite.codename);
+        let folder = format!("dists/{}", suite.folder());
         let mut sums = String::new();
-        for (place, paragraphs) in [("binary-amd64/Packages", &suite.packages), ("source/Sources", &suite.sources)] {
+        let mut indexes =
+            vec![("main/binary-amd64/Packages", &suite.packages), ("main/source/Sources", &suite.sources)];
+        indexes.extend((!suite.universe.is_empty()).then_some(("universe/binary-amd64/Packages", &suite.universe)));
+        for (place, paragraphs) in indexes {
             let plain = paragraphs.join("\n").into_bytes();
             let packed = pack(suite.form, &plain);
-            let path = format!("main/{place}.{}", suite.form);
-            sums.push_str(&sum_line(&plain, &format!("main/{place}")));
+            let path = format!("{place}.{}", suite.form);
+            sums.push_str(&sum_line(&plain, place));
             sums.push_str(&sum_line(&packed, &path));
             if suite.by_hash {
                 let parent = path.rsplit_once('/').unwrap().0;
@@ -283,9 +297,11 @@ impl Archive {
         }
         let until = suite.valid_until.map(|until| format!("Valid-Until: {}\n", date(until))).unwrap_or_default();
         let by_hash = if suite.by_hash { "Acquire-By-Hash: yes\n" } else { "" };
+        let universe = if suite.universe.is_empty() { "" } else { " universe" };
         format!(
-            "Origin: Test\nSuite: test\nCodename: {}\nDate: {}\n{until}{by_hash}Architectures: amd64\nComponents: main\n\
-             SHA256:\n{sums}",
+            "Origin: Test\nSuite: {}\nCodename: {}\nDate: {}\n{until}{by_hash}Architectures: amd64\n\
+             Components: main{universe}\nSHA256:\n{sums}",
+            suite.pocket.as_deref().unwrap_or("test"),
             suite.codename,
             date(suite.date)
         )

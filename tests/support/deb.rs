@@ -142,7 +142,7 @@ pub fn packed(packing: Packing, content: Vec<u8>) -> Vec<u8> {
     let mut made = Vec::new();
     match packing {
         Packing::Xz => drop(liblzma::read::XzEncoder::new(content.as_slice(), 6).read_to_end(&mut made).unwrap()),
-        Packing::Zst => made = zstd::encode_all(content.as_slice(), 19).unwrap(),
+        Packing::Zst => made = zstd::encode_all(content.as_slice(), 3).unwrap(),
         Packing::Gz => {
             let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
             encoder.write_all(&content).unwrap();

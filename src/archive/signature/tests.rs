@@ -1,4 +1,4 @@
-//! Keys and messages made by the tests, two messages made by GnuPG, and Debian's own keyrings.
+//! Keys and messages made by the tests, two messages made by GnuPG, and the archives' own keyrings.
 
 use super::*;
 
@@ -201,4 +201,21 @@ fn the_keyrings_of_this_project_hold_debians_keys() {
         &["04B54C3CDCA79751B16BC6B5225629DF75B188BD", "41587F7DB8C774BCCF131416762F67A0B2C39DE4"],
         include_bytes!("../../../images/keys/debian-archive-trixie.gpg"),
     );
+}
+
+#[test]
+fn of_ubuntus_keys_the_definition_believes_one() {
+    let definition = include_str!("../../../images/ubuntu-22.04.toml");
+    let definition = crate::definition::ImageDefinition::parse("ubuntu-22.04.toml", definition).unwrap();
+    assert_eq!(definition.archive.keyring, "keys/ubuntu-archive.gpg");
+    let bytes = include_bytes!("../../../images/keys/ubuntu-archive.gpg");
+    let all = Keyring::parse("ubuntu", bytes, &[]).unwrap();
+    let (archive, old, media) = (
+        "F6ECB3762474EDA9D21B7022871920D1991BC93C",
+        "790BC7277767219C42C86F933B4FE6ACC0B21F32",
+        "843938DF228D22F7B3742BC0D94AA3F0EFE21092",
+    );
+    assert_eq!(all.trusted().collect::<Vec<_>>(), [old, media, archive]);
+    let believed = Keyring::parse("ubuntu", bytes, &definition.archive.signers).unwrap();
+    assert_eq!(believed.trusted().collect::<Vec<_>>(), [archive]);
 }

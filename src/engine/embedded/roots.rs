@@ -19,6 +19,8 @@ use std::time::Duration;
 
 /// How long to wait before asking for a lock again.
 const PATIENCE: Duration = Duration::from_millis(50);
+/// How often to ask again for a damaged root that seems to be in use.
+const PATIENT: u32 = 5;
 
 /// The folder of all roots.
 pub(super) struct Roots<'a> {
@@ -45,6 +47,7 @@ impl<'a> Roots<'a> {
     pub(super) fn load(&self, image: &Image, cancel: &Cancel) -> Result<File> {
         let lock = self.lock_file(image)?;
         let path = self.path(image);
+        let mut damaged = 0;
         loop {
             if try_lock(&lock, FlockOperation::NonBlockingLockExclusive)? {
                 match path.exists().then(|| self.compare(image, cancel)) {
@@ -58,9 +61,17 @@ impl<'a> Roots<'a> {
             }
             // Somebody uses it, so it is whole, or it was damaged under them.
             if try_lock(&lock, FlockOperation::NonBlockingLockShared)? && path.exists() {
-                return self.compare(image, cancel).map(|()| lock).map_err(|error| {
-                    error.remedy("another build uses this unpacked image: let it end, then run the command again")
-                });
+                match self.compare(image, cancel) {
+                    // A process that is just being started holds whatever its parent had open, for a moment.
+                    Err(error) if error.kind() == Kind::Trust && damaged < PATIENT => damaged += 1,
+                    other => {
+                        return other.map(|()| lock).map_err(|error| {
+                            error.remedy(
+                                "another build uses this unpacked image: let it end, then run the command again",
+                            )
+                        });
+                    }
+                }
             }
             cancel::check(cancel, "waiting for another process that unpacks the image")?;
             std::thread::sleep(PATIENCE);
