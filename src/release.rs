@@ -46,7 +46,10 @@ pub enum Source {
         url: String,
         /// Branch, tag or full commit hash.
         rev: String,
-        /// Submodule paths that the build does not need.
+        /// Version for names, for a tree that says none; without it the tree's own and the commit.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        version: Option<String>,
+        /// Submodule paths that the build does not need; `PATH/**` stands for all submodules inside PATH.
         #[serde(default)]
         without_submodules: Vec<String>,
     },
