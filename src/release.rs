@@ -1,6 +1,7 @@
 //! Release files: what a person writes in `releases/NAME.toml`. Pure text to value.
 
 mod kernel;
+pub mod stable_commits;
 
 pub use kernel::{Base, Kernel, fragment};
 
@@ -113,6 +114,16 @@ pub enum OvmfBuild {
     Release,
 }
 
+/// What the user of a development preview must know.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Preview {
+    /// One line.
+    pub warning: String,
+    /// Where to report what does not work.
+    pub tracker: String,
+}
+
 /// `releases/NAME.toml`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
@@ -123,6 +134,9 @@ pub struct Release {
     pub summary: String,
     /// The image the components are built in: NAME of `images/NAME.toml`.
     pub image: String,
+    /// Set for a development preview.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub preview: Option<Preview>,
     /// Source archives by name.
     #[serde(default)]
     pub archives: BTreeMap<String, Archive>,
@@ -150,6 +164,10 @@ impl Release {
         check_format(name, release.format, FORMAT)?;
         for archive in release.archives.values() {
             archive.check(name)?;
+        }
+        if let Some(preview) = &release.preview {
+            check_line(name, "preview.warning", &preview.warning)?;
+            check_line(name, "preview.tracker", &preview.tracker)?;
         }
         for (_, folder, source) in release.sources() {
             release.check_source(name, folder, source)?;
@@ -185,6 +203,26 @@ impl Release {
         }
     }
 
+    /// A component's main source.
+    fn source_mut(&mut self, component: Component) -> Option<&mut Source> {
+        match component {
+            Component::KernelHost => self.kernel_host.as_mut().map(|kernel| &mut kernel.source),
+            Component::KernelGuest => self.kernel_guest.as_mut().map(|kernel| &mut kernel.source),
+            Component::Qemu => self.qemu.as_mut().map(|qemu| &mut qemu.source),
+            Component::Ovmf => self.ovmf.as_mut().map(|ovmf| &mut ovmf.source),
+        }
+    }
+
+    /// Declares a component no more.
+    fn drop_component(&mut self, component: Component) {
+        match component {
+            Component::KernelHost => self.kernel_host = None,
+            Component::KernelGuest => self.kernel_guest = None,
+            Component::Qemu => self.qemu = None,
+            Component::Ovmf => self.ovmf = None,
+        }
+    }
+
     /// Every source with its component and its folder below /src: the main one first, then the extras.
     pub fn sources(&self) -> Vec<(Component, &str, &Source)> {
         let mut all = Vec::new();
@@ -210,4 +248,12 @@ impl Release {
         }
         Ok(())
     }
+}
+
+/// Refuses text that is shown as one line, and is none.
+fn check_line(name: &str, key: &str, text: &str) -> Result<()> {
+    if text.trim().is_empty() || text.contains(char::is_control) {
+        return Err(Error::new(Kind::Document, name, format!("{key} is not one line of text")).remedy("write one line"));
+    }
+    Ok(())
 }

@@ -94,7 +94,7 @@ fn members(plan: &Plan, parts: &[Part<'_>], borders: &Borders<'_>) -> Result<(Me
     for (path, file) in &recipe {
         members.insert(format!("recipe/{path}"), kept(&file.content, file.executable, store)?);
     }
-    for (path, text) in seed::files(parts)? {
+    for (path, text) in seed::files(plan, parts)? {
         members.insert(path, kept(text.as_bytes(), false, store)?);
     }
     let manifest = document::canonical(&Manifest::of(plan, parts, &members))?;

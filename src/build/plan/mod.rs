@@ -14,7 +14,7 @@ use crate::document;
 use crate::error::{Error, Kind, Result};
 use crate::lock::{FORMAT, ImageLock, ReleaseLock, SourceLock};
 use crate::project::{Method, RecipeFile};
-use crate::release::Release;
+use crate::release::{Preview, Release};
 use serde::Serialize;
 use std::collections::BTreeMap;
 
@@ -95,6 +95,9 @@ pub struct Plan {
     pub release: String,
     /// Its DATE.
     pub date: Day,
+    /// Set for a development preview.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub preview: Option<Preview>,
     /// The kernels' profile.
     pub profile: Profile,
     /// Newest date of all sources: the date of everything in the bundle.
@@ -128,6 +131,7 @@ pub fn make(documents: Documents, wished: &[Component], profile: Profile) -> Res
     Ok(Plan {
         release: documents.release_name,
         date: documents.release_lock.date,
+        preview: documents.release.preview.clone(),
         profile,
         epoch: documents.release_lock.epoch,
         image: documents.image_name,
