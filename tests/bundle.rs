@@ -29,7 +29,7 @@ const SOURCE: &str = "source = { path = \"x\" }\n";
 
 fn bench() -> Bench {
     Bench::new(&format!(
-        "[kernel-host]\n{SOURCE}[kernel-guest]\n{SOURCE}[qemu]\n{SOURCE}[ovmf]\nbuild = \"DEBUG\"\n{SOURCE}"
+        "[preview]\nwarning = \"not for production\"\ntracker = \"https://h/issues\"\n[kernel-host]\n{SOURCE}[kernel-guest]\n{SOURCE}[qemu]\n{SOURCE}[ovmf]\nbuild = \"DEBUG\"\n{SOURCE}"
     ))
 }
 
@@ -123,6 +123,7 @@ fn the_bundle_has_its_layout_and_its_sums_hold() {
         "licenses/qemu/qemu/COPYING",
         "recipe/releases/r.toml",
         "recipe/releases/r.lock",
+        "recipe/releases/known/compatibility.toml",
         "recipe/images/i.lock",
         "recipe/images/k",
         "recipe/Containerfile.kernel",
@@ -137,6 +138,14 @@ fn the_bundle_has_its_layout_and_its_sums_hold() {
     assert_eq!(on_disk.count(), inner.len() + 1, "only SHA256SUMS itself is not listed");
     let config = std::fs::read_to_string(bundle.path.join("source-config")).unwrap();
     assert!(config.contains("QEMU_GIT_URL='http://h/it'\\''s.tar'"), "{config}");
+    for comment in [
+        "\n# PREVIEW: not for production\n# Tracker: https://h/issues\n",
+        "\n# Line upstream: launch dialect of QEMU 9.1",
+        "\n# SEV firmware 1.51",
+        "\n# Note: edk2 before stable202511 lacks the SNP coherency mitigation.\n",
+    ] {
+        assert!(config.contains(comment), "no {comment:?}:\n{config}");
+    }
     let project = Project::find(&bundle.path.join("recipe")).unwrap();
     assert_eq!(project.release("r").unwrap().components().len(), 4, "the recipe is a project");
     assert!(project.release_lock("r", true).unwrap().is_some());
@@ -239,5 +248,5 @@ fn install_copies_the_local_tree_only() {
         std::fs::read_dir(&folder).unwrap().map(|e| e.unwrap().file_name().to_string_lossy().into_owned()).collect();
     assert_eq!(top.len(), 2, "{top:?}");
     let name = packed.products[2].path.file_name().unwrap().to_string_lossy().into_owned();
-    assert!(name.starts_with("qemu-6.12-1-"), "no colon of Debian's epoch: {name}");
+    assert!(name.starts_with("qemu-10.0-1-"), "no colon of Debian's epoch: {name}");
 }

@@ -8,6 +8,8 @@
     reason = "a test says what went wrong by panicking"
 )]
 
+use snpforge::document;
+use snpforge::release::Release;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
@@ -255,6 +257,89 @@ fn arguments_of_build_sh_are_answered_with_ours() {
     assert!(error["cause"].as_str().unwrap().contains("`snpforge build --release amd --progress=json`"), "{told}");
     let told = String::from_utf8(desk.run(&["build", "--frob"]).stderr).unwrap();
     assert!(!told.contains("build.sh"), "{told}");
+}
+
+#[test]
+fn plan_tells_the_line_the_notes_and_the_preview() {
+    let desk = Desk::new();
+    let release = "releases/debian.toml";
+    let definition = |desk: &Desk| {
+        let text = std::fs::read_to_string(desk.project().join(release)).unwrap();
+        document::identity(&Release::parse(release, &text).unwrap()).unwrap().to_string()
+    };
+    let old = definition(&desk);
+    let preview = "[preview]\nwarning = \"not for production\"\ntracker = \"https://h/issues\"\n";
+    desk.edit(release, |text| text.replace("[archives.debian-13]", &format!("{preview}\n[archives.debian-13]")));
+    let new = definition(&desk);
+    desk.edit("releases/debian.lock", |text| text.replace(&old, &new));
+    let plan = String::from_utf8(desk.run(&["plan", "--release", "debian"]).stdout).unwrap();
+    for line in [
+        "preview not for production\n",
+        "tracker https://h/issues\n",
+        "line    upstream: launch dialect of QEMU 9.1",
+        "        SEV firmware 1.51 or newer",
+        "note    Private guest memory is guest_memfd",
+        "note    edk2 before stable202511 lacks",
+    ] {
+        assert!(plan.contains(line), "no `{line}`:\n{plan}");
+    }
+    let json = desk.run(&["plan", "--release", "debian", "--json"]).stdout;
+    let plan: serde_json::Value = serde_json::from_slice(&json).unwrap();
+    assert_eq!(plan["preview"]["tracker"], "https://h/issues");
+    assert_eq!(plan["advice"]["line"]["name"], "upstream");
+    desk.fails(
+        &["build", "ovmf", "--release", "debian", "--offline"],
+        6,
+        &["warning: not for production", "https://h/issues"],
+    );
+}
+
+#[test]
+fn a_lock_whose_parts_do_not_fit_is_refused() {
+    let desk = Desk::new();
+    desk.edit("releases/debian.lock", |text| text.replace("version = \"1:10.0", "version = \"1:8.2"));
+    let words =
+        ["releases/debian.lock", "qemu 8.2.13 with kernel-host 6.12.107", "QEMU speaks since 9.1", "choose qemu 9.1"];
+    desk.fails(&["plan", "--release", "debian"], 4, &words);
+    desk.fails(&["build", "ovmf", "--release", "debian", "--locked", "--offline"], 4, &words);
+    desk.edit("releases/known/compatibility.toml", |text| text.replace("because", "becuase"));
+    desk.fails(&["plan", "--release", "debian"], 3, &["releases/known/compatibility.toml", "becuase"]);
+}
+
+/// A repository with one file, on a branch `main`.
+fn repository(path: &Path, file: &str, content: &str) -> String {
+    std::fs::create_dir_all(path).unwrap();
+    std::fs::write(path.join(file), content).unwrap();
+    let user = ["-c", "user.name=A", "-c", "user.email=a@example.org"];
+    for step in [&["init", "-q", "-b", "main"][..], &["add", "."], &["commit", "-q", "-m", "m"]] {
+        let mut git = Command::new("git");
+        git.env("GIT_CONFIG_NOSYSTEM", "1").env("GIT_CONFIG_GLOBAL", "/dev/null").current_dir(path);
+        assert!(git.args(user).args(step).status().unwrap().success(), "{step:?}");
+    }
+    path.display().to_string()
+}
+
+#[test]
+fn parts_that_do_not_fit_never_become_a_lock() {
+    let desk = Desk::new();
+    let linux = "VERSION = 6\nPATCHLEVEL = 6\nSUBLEVEL = 0\nEXTRAVERSION = -rc1\n";
+    let linux = repository(&desk.0.path().join("linux"), "Makefile", linux);
+    let qemu = repository(&desk.0.path().join("qemu"), "VERSION", "8.2.0\n");
+    let text = format!(
+        "format = 1\nsummary = \"s\"\nimage = \"debian-12\"\n\
+         [kernel-host]\nsource = {{ git = {{ url = \"{linux}\", rev = \"main\" }} }}\n\
+         [qemu]\nsource = {{ git = {{ url = \"{qemu}\", rev = \"main\" }} }}\n"
+    );
+    std::fs::write(desk.project().join("releases/mixed.toml"), &text).unwrap();
+    let output = desk.run(&["lock", "--release", "mixed"]);
+    let told = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(4), "{told}");
+    assert!(told.contains("kernel-host 6.6.0 with qemu 8.2.0: SNP in QEMU 8.2 is AMD's tree"), "{told}");
+    assert!(!desk.project().join("releases/mixed.lock").exists());
+    repository(&desk.0.path().join("qemu"), "VERSION", "8.1.0\n");
+    assert!(desk.run(&["lock", "--release", "mixed"]).status.success());
+    let lock = std::fs::read_to_string(desk.project().join("releases/mixed.lock")).unwrap();
+    assert!(lock.contains("version = \"6.6.0-rc1-g") && lock.contains("version = \"8.1.0-g"), "{lock}");
 }
 
 #[test]

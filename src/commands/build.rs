@@ -133,6 +133,13 @@ fn show(plan: &Plan, present: &[Component]) {
         terminal::line(format!("preview {}", preview.warning));
         terminal::line(format!("tracker {}", preview.tracker));
     }
+    if let Some(line) = &plan.advice.line {
+        terminal::line(format!("line    {}: launch dialect {}", line.name, line.dialect));
+        terminal::line(format!("        SEV firmware {}", line.firmware));
+    }
+    for note in &plan.advice.notes {
+        terminal::line(format!("note    {note}"));
+    }
     terminal::line(format!("image   {} diff_id {}", plan.image, plan.diff_id));
     for task in &plan.tasks {
         let state = if present.contains(&task.component) { "present: nothing to run" } else { "to build" };

@@ -179,6 +179,7 @@ pub fn documents(which: &Which, wished: &[Component], borders: &Borders<'_>) -> 
         image: definition,
         image_lock,
         methods,
+        compatibility: borders.project.compatibility()?,
         unpinned,
     })
 }

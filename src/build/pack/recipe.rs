@@ -5,7 +5,7 @@ use crate::build::Borders;
 use crate::build::plan::Plan;
 use crate::definition::Archive;
 use crate::error::{Error, Kind, Result};
-use crate::project::RecipeFile;
+use crate::project::{COMPATIBILITY, RecipeFile};
 use crate::release::Base;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -25,6 +25,9 @@ pub fn files(plan: &Plan, borders: &Borders<'_>) -> Result<BTreeMap<String, Reci
         format!("images/{}.toml", plan.image),
         "kvm.conf".to_owned(),
     ]);
+    if project.root().join(COMPATIBILITY).is_file() {
+        paths.insert(COMPATIBILITY.to_owned());
+    }
     for archive in release.archives.values() {
         paths.insert(inside("releases", &archive.keyring)?);
     }

@@ -17,9 +17,9 @@ use std::fmt::Write;
 pub fn files(plan: &Plan, parts: &[Part<'_>]) -> Result<BTreeMap<String, String>> {
     let mut made = BTreeMap::new();
     let mut config = String::from("# What this release was built from, in the words of AMDSEV's stable-commits.\n");
-    if let Some(preview) = &plan.preview {
+    for line in comments(plan) {
         // Writing to a String cannot fail.
-        let _infallible = write!(config, "# PREVIEW: {}\n# Tracker: {}\n", preview.warning, preview.tracker);
+        let _infallible = writeln!(config, "# {line}");
     }
     for part in parts {
         let task = part.artifacts.task;
@@ -34,6 +34,20 @@ pub fn files(plan: &Plan, parts: &[Part<'_>]) -> Result<BTreeMap<String, String>
     }
     made.insert("source-config".into(), config);
     Ok(made)
+}
+
+/// What the user must know, one line each.
+fn comments(plan: &Plan) -> Vec<String> {
+    let mut lines = Vec::new();
+    if let Some(preview) = &plan.preview {
+        lines.extend([format!("PREVIEW: {}", preview.warning), format!("Tracker: {}", preview.tracker)]);
+    }
+    if let Some(line) = &plan.advice.line {
+        lines.push(format!("Line {}: launch dialect {}", line.name, line.dialect));
+        lines.push(format!("SEV firmware {}", line.firmware));
+    }
+    lines.extend(plan.advice.notes.iter().map(|note| format!("Note: {note}")));
+    lines
 }
 
 /// Where a source comes from and which state of it was taken.

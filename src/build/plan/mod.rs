@@ -6,6 +6,7 @@ pub mod parameters;
 
 pub use outputs::{Expected, Form};
 
+use crate::compatibility::{Advice, Compatibility};
 use crate::component::{Component, Profile};
 use crate::date::{Day, Epoch};
 use crate::definition::ImageDefinition;
@@ -34,6 +35,8 @@ pub struct Documents {
     pub image_lock: ImageLock,
     /// Containerfile and recipe of every wished component.
     pub methods: BTreeMap<Component, Method>,
+    /// What is known of which parts fit together.
+    pub compatibility: Compatibility,
     /// The current digest of every unpinned source, by component and folder.
     pub unpinned: BTreeMap<(Component, String), Digest>,
 }
@@ -98,6 +101,8 @@ pub struct Plan {
     /// Set for a development preview.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub preview: Option<Preview>,
+    /// What is known of its parts together.
+    pub advice: Advice,
     /// The kernels' profile.
     pub profile: Profile,
     /// Newest date of all sources: the date of everything in the bundle.
@@ -122,9 +127,10 @@ pub struct Plan {
 ///
 /// # Errors
 /// [`Kind::Usage`] when the release does not declare a wished component, [`Kind::Lock`] when a lock does not fit its
-/// document.
+/// document or its parts do not fit together.
 pub fn make(documents: Documents, wished: &[Component], profile: Profile) -> Result<Plan> {
     check_wishes(&documents.release_name, &documents.release, wished)?;
+    let advice = documents.compatibility.judge(&documents.release_name, &documents.release_lock)?;
     let declared = documents.release.components();
     let chosen = declared.into_iter().filter(|component| wished.is_empty() || wished.contains(component));
     let tasks = chosen.map(|component| task(&documents, component, profile)).collect::<Result<Vec<_>>>()?;
@@ -132,6 +138,7 @@ pub fn make(documents: Documents, wished: &[Component], profile: Profile) -> Res
         release: documents.release_name,
         date: documents.release_lock.date,
         preview: documents.release.preview.clone(),
+        advice,
         profile,
         epoch: documents.release_lock.epoch,
         image: documents.image_name,
