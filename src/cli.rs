@@ -43,6 +43,8 @@ pub enum Command {
     /// Make, list or move the images that components are built in
     #[command(subcommand)]
     Image(Image),
+    /// Turn AMDSEV's stable-commits file, or a bundle's source-config, into a release file
+    ImportStableCommits(Import),
     /// Sign a release, after checking that its files fit its sums; the signature stands beside it and changes no byte of it
     Sign(Sign),
     /// Verify a release: signatures over its sums, and every file against them
@@ -62,11 +64,14 @@ pub enum Command {
     },
 }
 
+/// What most users want today: SEV-SNP is upstream.
+const DEFAULT_RELEASE: &str = "upstream";
+
 /// Which release, and in which image.
 #[derive(Debug, Args)]
 pub struct Which {
     /// The release: NAME of releases/NAME.toml
-    #[arg(long, default_value = "debian", value_name = "NAME")]
+    #[arg(long, default_value = DEFAULT_RELEASE, value_name = "NAME")]
     pub release: String,
     /// Another image than the release's own: NAME of images/NAME.toml
     #[arg(long, value_name = "NAME")]
@@ -151,7 +156,7 @@ pub struct PlanArgs {
 #[derive(Debug, Args)]
 pub struct Lock {
     /// The release: NAME of releases/NAME.toml; its image is locked with it
-    #[arg(long, default_value = "debian", value_name = "NAME")]
+    #[arg(long, default_value = DEFAULT_RELEASE, value_name = "NAME")]
     pub release: String,
     /// Lock this image only: NAME of images/NAME.toml
     #[arg(long, value_name = "NAME")]
@@ -210,6 +215,16 @@ pub enum Compress {
     None,
     Gzip,
     Zstd,
+}
+
+#[derive(Debug, Args)]
+pub struct Import {
+    /// The file: assignments of repositories and branches
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
+    /// Write releases/NAME.toml there instead of printing it
+    #[arg(long, value_name = "FILE")]
+    pub out: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]

@@ -15,6 +15,8 @@
 //!   ([`lock`]).
 //! - **image**: the builder's root file system, a pure function of its lock, the same `diff_id` on every engine
 //!   ([`definition`], [`oci`]).
+//! - **compatibility**: which versions of the parts fit together and what their users must know, as data of the project
+//!   ([`compatibility`]); a lock that breaks a rule is neither written nor built.
 //! - **engine**: Docker, Podman or the embedded sandbox ([`engine`]).
 //! - **component**: kernel-host, kernel-guest, qemu, ovmf ([`component`]); **artifact**: one file that its build put in
 //!   /out ([`build::cache::Artifact`]).
@@ -38,7 +40,7 @@
 //! | 4 the line | [`build`], [`verify`] | everything below |
 //! | 3 borders | [`engine`], [`source`], [`archive`], [`fetch`], [`mirror`], [`project`], [`sign`], [`store`], [`tree`] | one foreign thing each |
 //! | 2 bytes | [`tarball`], [`compress`], [`deb`], [`oci`], [`firmware`] | `Read` and `Write`, no paths of this machine |
-//! | 1 documents | [`release`], [`definition`], [`lock`], [`containerfile`], [`sums`], [`document`] | text to value and back |
+//! | 1 documents | [`release`], [`definition`], [`lock`], [`compatibility`], [`containerfile`], [`sums`], [`document`] | text to value and back |
 //! | 0 words | [`digest`], [`date`], [`component`], [`error`], [`report`], [`environment`], [`cancel`], [`heap`] | std, libc, serde, sha2 |
 //!
 //! # The build contract, equal on every engine
@@ -65,11 +67,13 @@
 //! A component's parameters and files: [`build::plan`]; its commands: `images/<family>/`. A kernel option: a fragment. What
 //! is in the bundle: [`build::pack::bundle`]; its scripts: `images/bundle/`. What is in the image:
 //! `images/*.toml`; how a layer is normalised: [`oci::layer`]. A new kind of source: one file in [`source`]. A new
-//! engine: the trait in [`engine`]. A new command: `cli` and one file in `commands`.
+//! engine: the trait in [`engine`]. A new command: `cli` and one file in `commands`. What fits together:
+//! `releases/known/compatibility.toml`.
 
 pub mod archive;
 pub mod build;
 pub mod cancel;
+pub mod compatibility;
 pub mod component;
 pub mod compress;
 pub mod containerfile;

@@ -6,7 +6,9 @@ mod commands;
 mod terminal;
 
 use clap::Parser;
+use clap::error::{ContextKind, ContextValue};
 use cli::Cli;
+use commands::seed;
 use commands::session::Session;
 use snpforge::cancel::Cancel;
 use snpforge::date::Epoch;
@@ -23,13 +25,15 @@ fn main() -> ExitCode {
         return code;
     }
     heap::settle();
+    let words: Vec<String> = std::env::args_os().skip(1).map(|word| word.to_string_lossy().into_owned()).collect();
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
-        Err(error) => return unparsed(&error),
+        Err(error) => return unparsed(error, &words),
     };
     match run(&cli) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
+            let error = seed::explained(error, &words);
             terminal::error(&error, cli.common.progress);
             ExitCode::from(error.kind().exit_code())
         }
@@ -38,8 +42,11 @@ fn main() -> ExitCode {
 
 /// What clap says of a command line it does not understand, or its help. A program that asked for JSON gets JSON, as far
 /// as this can be seen in arguments that make no sense as a whole.
-fn unparsed(error: &clap::Error) -> ExitCode {
-    let words: Vec<_> = std::env::args_os().collect();
+fn unparsed(mut error: clap::Error, words: &[String]) -> ExitCode {
+    if let Some(line) = seed::equivalent(words).filter(|_| error.use_stderr()) {
+        let tip = ContextValue::StyledStrs(vec![seed::advice(&line).into()]);
+        let _replaced = error.insert(ContextKind::Suggested, tip);
+    }
     let json = words.iter().any(|word| word == "--progress=json")
         || words.windows(2).any(|pair| pair[0] == "--progress" && pair[1] == "json");
     if json && error.use_stderr() {

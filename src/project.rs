@@ -1,6 +1,7 @@
 //! The folder that holds `releases/`, `images/` and the Containerfiles: finds and reads what a person wrote and what
 //! `lock` wrote. Knows file names, not what the documents mean.
 
+use crate::compatibility::Compatibility;
 use crate::component::Component;
 use crate::containerfile::Containerfile;
 use crate::definition::ImageDefinition;
@@ -53,6 +54,9 @@ pub struct Method {
     /// Every file of the project that was read for it, by its path there, as the documents name it.
     pub files: BTreeMap<String, RecipeFile>,
 }
+
+/// What is known of which parts fit together.
+pub const COMPATIBILITY: &str = "releases/known/compatibility.toml";
 
 /// What a release is called when the tool looks for its files.
 const LOCAL: &str = "untracked";
@@ -125,6 +129,19 @@ impl Project {
     pub fn release(&self, name: &str) -> Result<Release> {
         let text = self.definition_text("releases", "release", name)?;
         Release::parse(&format!("releases/{name}.toml"), &text)
+    }
+
+    /// What is known of which parts fit together: nothing in a project without this document.
+    ///
+    /// # Errors
+    /// [`Kind::Document`] when it cannot be understood, [`Kind::Io`] when it cannot be read.
+    pub fn compatibility(&self) -> Result<Compatibility> {
+        let path = self.root.join(COMPATIBILITY);
+        match std::fs::read_to_string(&path) {
+            Ok(text) => Compatibility::parse(COMPATIBILITY, &text),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Compatibility::default()),
+            Err(error) => Err(Error::io(&path, "read", error)),
+        }
     }
 
     /// Reads `images/NAME.toml`.

@@ -1,6 +1,7 @@
 //! Release files: what a person writes in `releases/NAME.toml`. Pure text to value.
 
 mod kernel;
+pub mod stable_commits;
 
 pub use kernel::{Base, Kernel, fragment};
 
@@ -46,7 +47,10 @@ pub enum Source {
         url: String,
         /// Branch, tag or full commit hash.
         rev: String,
-        /// Submodule paths that the build does not need.
+        /// Version for names, for a tree that says none; without it the tree's own and the commit.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        version: Option<String>,
+        /// Submodule paths that the build does not need; `PATH/**` stands for all submodules inside PATH.
         #[serde(default)]
         without_submodules: Vec<String>,
     },
@@ -110,6 +114,16 @@ pub enum OvmfBuild {
     Release,
 }
 
+/// What the user of a development preview must know.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Preview {
+    /// One line.
+    pub warning: String,
+    /// Where to report what does not work.
+    pub tracker: String,
+}
+
 /// `releases/NAME.toml`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
@@ -120,6 +134,9 @@ pub struct Release {
     pub summary: String,
     /// The image the components are built in: NAME of `images/NAME.toml`.
     pub image: String,
+    /// Set for a development preview.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub preview: Option<Preview>,
     /// Source archives by name.
     #[serde(default)]
     pub archives: BTreeMap<String, Archive>,
@@ -147,6 +164,10 @@ impl Release {
         check_format(name, release.format, FORMAT)?;
         for archive in release.archives.values() {
             archive.check(name)?;
+        }
+        if let Some(preview) = &release.preview {
+            check_line(name, "preview.warning", &preview.warning)?;
+            check_line(name, "preview.tracker", &preview.tracker)?;
         }
         for (_, folder, source) in release.sources() {
             release.check_source(name, folder, source)?;
@@ -179,6 +200,26 @@ impl Release {
             }
             Component::Qemu => self.qemu.as_ref().map(|qemu| ("qemu", &qemu.source, qemu.extra.as_slice())),
             Component::Ovmf => self.ovmf.as_ref().map(|ovmf| ("edk2", &ovmf.source, ovmf.extra.as_slice())),
+        }
+    }
+
+    /// A component's main source.
+    fn source_mut(&mut self, component: Component) -> Option<&mut Source> {
+        match component {
+            Component::KernelHost => self.kernel_host.as_mut().map(|kernel| &mut kernel.source),
+            Component::KernelGuest => self.kernel_guest.as_mut().map(|kernel| &mut kernel.source),
+            Component::Qemu => self.qemu.as_mut().map(|qemu| &mut qemu.source),
+            Component::Ovmf => self.ovmf.as_mut().map(|ovmf| &mut ovmf.source),
+        }
+    }
+
+    /// Declares a component no more.
+    fn drop_component(&mut self, component: Component) {
+        match component {
+            Component::KernelHost => self.kernel_host = None,
+            Component::KernelGuest => self.kernel_guest = None,
+            Component::Qemu => self.qemu = None,
+            Component::Ovmf => self.ovmf = None,
         }
     }
 
@@ -260,4 +301,12 @@ mod tests {
             }
         }
     }
+}
+
+/// Refuses text that is shown as one line, and is none.
+fn check_line(name: &str, key: &str, text: &str) -> Result<()> {
+    if text.trim().is_empty() || text.contains(char::is_control) {
+        return Err(Error::new(Kind::Document, name, format!("{key} is not one line of text")).remedy("write one line"));
+    }
+    Ok(())
 }

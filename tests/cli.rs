@@ -8,6 +8,8 @@
     reason = "a test says what went wrong by panicking"
 )]
 
+use snpforge::document;
+use snpforge::release::Release;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
@@ -44,10 +46,14 @@ impl Desk {
 
     /// Runs the program with nothing of this machine's environment but the path.
     fn run(&self, arguments: &[&str]) -> Output {
+        self.command(arguments).output().unwrap()
+    }
+
+    fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_snpforge"));
         command.args(arguments).current_dir(self.project()).env_clear();
         command.env("HOME", self.0.path()).env("PATH", "/usr/bin:/bin");
-        command.output().unwrap()
+        command
     }
 
     fn fails(&self, arguments: &[&str], code: i32, words: &[&str]) {
@@ -95,7 +101,7 @@ fn a_bundle_is_a_whole_release_in_its_own_image() {
 fn an_unknown_key_shows_its_line() {
     let desk = Desk::new();
     desk.edit("releases/debian.toml", |text| text.replace("build = \"DEBUG\"", "biuld = \"DEBUG\""));
-    desk.fails(&["plan"], 3, &["releases/debian.toml", "biuld = \"DEBUG\"", "unknown field"]);
+    desk.fails(&["plan", "--release", "debian"], 3, &["releases/debian.toml", "biuld = \"DEBUG\"", "unknown field"]);
     let desk = Desk::new();
     desk.edit("images/debian-12.toml", |text| format!("{text}\nturbo = true\n"));
     desk.fails(&["image", "build", "debian-12"], 3, &["images/debian-12.toml", "turbo = true"]);
@@ -106,24 +112,32 @@ fn a_containerfile_with_run_is_refused_by_line() {
     let desk = Desk::new();
     desk.edit("Containerfile.ovmf", |text| format!("{text}RUN apt-get update\n"));
     let line = std::fs::read_to_string(desk.project().join("Containerfile.ovmf")).unwrap().lines().count();
-    desk.fails(&["build", "ovmf", "--offline"], 3, &[&format!("Containerfile.ovmf:{line}"), "instruction RUN"]);
+    desk.fails(
+        &["build", "ovmf", "--release", "debian", "--offline"],
+        3,
+        &[&format!("Containerfile.ovmf:{line}"), "instruction RUN"],
+    );
 }
 
 #[test]
 fn a_lock_that_does_not_fit_is_refused_with_locked() {
     let desk = Desk::new();
     desk.edit("releases/debian.toml", |text| text.replace("\"DEBUG\"", "\"RELEASE\""));
-    desk.fails(&["build", "ovmf", "--locked"], 4, &["releases/debian.lock", "--locked", "snpforge lock"]);
-    desk.fails(&["lock", "--check"], 4, &["releases/debian.lock", "does not fit"]);
+    desk.fails(
+        &["build", "ovmf", "--release", "debian", "--locked"],
+        4,
+        &["releases/debian.lock", "--locked", "snpforge lock"],
+    );
+    desk.fails(&["lock", "--release", "debian", "--check"], 4, &["releases/debian.lock", "does not fit"]);
     std::fs::remove_file(desk.project().join("images/debian-12.lock")).unwrap();
-    desk.fails(&["build", "ovmf", "--locked"], 4, &["images/debian-12.lock"]);
+    desk.fails(&["build", "ovmf", "--release", "debian", "--locked"], 4, &["images/debian-12.lock", "does not exist"]);
 }
 
 #[test]
 fn a_lock_of_a_newer_version_says_so() {
     let desk = Desk::new();
     desk.edit("images/debian-12.lock", |text| text.replacen("format = 1", "format = 99", 1));
-    desk.fails(&["plan"], 3, &["format 99", "newer snpforge"]);
+    desk.fails(&["plan", "--release", "debian"], 3, &["format 99", "newer snpforge"]);
 }
 
 #[test]
@@ -152,7 +166,7 @@ fn with_json_progress_an_error_is_one_json_line() {
     assert!(!error["cause"].as_str().unwrap().is_empty());
     // Text of several lines stays on one.
     desk.edit("releases/debian.toml", |text| text.replace("build = \"DEBUG\"", "biuld = \"DEBUG\""));
-    let error = last(&["--progress=json", "plan"], 3);
+    let error = last(&["--progress=json", "plan", "--release", "debian"], 3);
     assert_eq!((&error["event"], &error["kind"]), (&"error".into(), &"document".into()));
     assert!(error["cause"].as_str().unwrap().contains("biuld"), "{error}");
     // So is what the command line itself gets wrong.
@@ -169,12 +183,13 @@ fn with_json_progress_an_error_is_one_json_line() {
 #[test]
 fn plan_is_pure_and_the_same_every_time() {
     let desk = Desk::new();
-    let first = desk.run(&["plan", "--json"]);
+    let first = desk.run(&["plan", "--release", "debian", "--json"]);
     assert!(first.status.success(), "{}", String::from_utf8_lossy(&first.stderr));
-    assert_eq!(first.stdout, desk.run(&["plan", "--json"]).stdout);
+    assert_eq!(first.stdout, desk.run(&["plan", "--release", "debian", "--json"]).stdout);
     let plan: serde_json::Value = serde_json::from_slice(&first.stdout).unwrap();
     desk.edit("images/ovmf/build", |text| format!("{text}# changed\n"));
-    let changed: serde_json::Value = serde_json::from_slice(&desk.run(&["plan", "--json"]).stdout).unwrap();
+    let changed: serde_json::Value =
+        serde_json::from_slice(&desk.run(&["plan", "--release", "debian", "--json"]).stdout).unwrap();
     let keys = |plan: &serde_json::Value| -> Vec<(String, String)> {
         let text = |value: &serde_json::Value| value.as_str().unwrap().to_owned();
         plan["tasks"].as_array().unwrap().iter().map(|task| (text(&task["component"]), text(&task["key"]))).collect()
@@ -188,6 +203,157 @@ fn plan_is_pure_and_the_same_every_time() {
             "a changed recipe is another action of its component only: {old:?}"
         );
     }
+}
+
+#[test]
+fn a_release_without_a_lock_names_the_way_to_one() {
+    let desk = Desk::new();
+    for release in ["upstream", "amd"] {
+        let lock = format!("releases/{release}.lock");
+        let _absent_until_someone_made_it = std::fs::remove_file(desk.project().join(&lock));
+        let way = format!("`snpforge lock --release {release}`");
+        let words = [lock.as_str(), "does not exist", "--locked", &way];
+        desk.fails(&["build", "--release", release, "--image", "debian-12", "--locked"], 4, &words);
+        desk.fails(&["plan", "--release", release, "--image", "debian-12", "--locked"], 4, &words);
+    }
+    // Without --locked it would be made now, which needs the network once.
+    let mut command = desk.command(&["build", "ovmf", "--release", "upstream", "--image", "debian-12"]);
+    let output = command.env("all_proxy", "http://127.0.0.1:9").output().unwrap();
+    let told = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(6), "{told}");
+    for word in
+        ["releases/upstream.lock does not exist yet", "`snpforge lock --release upstream`", "`--release debian`"]
+    {
+        assert!(told.contains(word), "no `{word}`:\n{told}");
+    }
+    assert!(!desk.project().join("releases/upstream.lock").exists());
+}
+
+#[test]
+fn the_default_release_is_upstream() {
+    let help = Desk::new().run(&["build", "--help"]);
+    assert!(String::from_utf8_lossy(&help.stdout).contains("[default: upstream]"));
+}
+
+#[test]
+fn stable_commits_become_a_release() {
+    let desk = Desk::new();
+    let seed = "# qemu commit\nQEMU_GIT_URL=\"https://h/qemu.git\"\nQEMU_BRANCH=\"snp-v3\"\n";
+    std::fs::write(desk.project().join("stable-commits"), seed).unwrap();
+    let printed = desk.run(&["import-stable-commits", "stable-commits"]);
+    let text = String::from_utf8(printed.stdout).unwrap();
+    for word in
+        ["# Made by `snpforge import-stable-commits`", "summary = \"Imported from stable-commits\"", "rev = \"snp-v3\""]
+    {
+        assert!(text.contains(word), "no `{word}`:\n{text}");
+    }
+    let written = desk.run(&["import-stable-commits", "stable-commits", "--out", "releases/mine.toml"]);
+    assert!(String::from_utf8_lossy(&written.stdout).contains("`snpforge lock --release mine`"));
+    assert_eq!(std::fs::read_to_string(desk.project().join("releases/mine.toml")).unwrap(), text);
+    desk.fails(&["build", "ovmf", "--release", "mine", "--locked"], 2, &["does not declare ovmf", "it declares: qemu"]);
+    std::fs::write(desk.project().join("stable-commits"), seed.replace("snp-v3\"", "$X\"")).unwrap();
+    desk.fails(&["import-stable-commits", "stable-commits"], 3, &["stable-commits:3", "computed by a shell"]);
+    std::fs::write(desk.project().join("stable-commits"), seed.replace("snp-v3", "snp-v4")).unwrap();
+    let again = ["import-stable-commits", "stable-commits", "--out", "releases/mine.toml"];
+    desk.fails(&again, 2, &["releases/mine.toml", "is another file", "--out"]);
+    assert_eq!(std::fs::read_to_string(desk.project().join("releases/mine.toml")).unwrap(), text);
+    desk.fails(&["import-stable-commits", "nothing"], 11, &["nothing"]);
+}
+
+#[test]
+fn arguments_of_build_sh_are_answered_with_ours() {
+    let desk = Desk::new();
+    desk.fails(&["build", "--package", "kernel", "host"], 2, &["`host`", "`snpforge build --package kernel-host`"]);
+    desk.fails(&["build", "--amd", "qemu"], 2, &["--amd", "tip", "`snpforge build --release amd qemu`"]);
+    desk.fails(&["build", "--release", "nothing", "qemu"], 2, &["choose one of: amd, debian, upstream"]);
+    let told = String::from_utf8(desk.run(&["build", "--amd", "--progress=json"]).stderr).unwrap();
+    let error: serde_json::Value = serde_json::from_str(told.lines().last().unwrap()).unwrap();
+    assert!(error["cause"].as_str().unwrap().contains("`snpforge build --release amd --progress=json`"), "{told}");
+    let told = String::from_utf8(desk.run(&["build", "--frob"]).stderr).unwrap();
+    assert!(!told.contains("build.sh"), "{told}");
+}
+
+#[test]
+fn plan_tells_the_line_the_notes_and_the_preview() {
+    let desk = Desk::new();
+    let release = "releases/debian.toml";
+    let definition = |desk: &Desk| {
+        let text = std::fs::read_to_string(desk.project().join(release)).unwrap();
+        document::identity(&Release::parse(release, &text).unwrap()).unwrap().to_string()
+    };
+    let old = definition(&desk);
+    let preview = "[preview]\nwarning = \"not for production\"\ntracker = \"https://h/issues\"\n";
+    desk.edit(release, |text| text.replace("[archives.debian-13]", &format!("{preview}\n[archives.debian-13]")));
+    let new = definition(&desk);
+    desk.edit("releases/debian.lock", |text| text.replace(&old, &new));
+    let plan = String::from_utf8(desk.run(&["plan", "--release", "debian"]).stdout).unwrap();
+    for line in [
+        "preview not for production\n",
+        "tracker https://h/issues\n",
+        "line    upstream: launch dialect of QEMU 9.1",
+        "        SEV firmware 1.51 or newer",
+        "note    Private guest memory is guest_memfd",
+        "note    edk2 before stable202511 lacks",
+    ] {
+        assert!(plan.contains(line), "no `{line}`:\n{plan}");
+    }
+    let json = desk.run(&["plan", "--release", "debian", "--json"]).stdout;
+    let plan: serde_json::Value = serde_json::from_slice(&json).unwrap();
+    assert_eq!(plan["preview"]["tracker"], "https://h/issues");
+    assert_eq!(plan["advice"]["line"]["name"], "upstream");
+    desk.fails(
+        &["build", "ovmf", "--release", "debian", "--offline"],
+        6,
+        &["warning: not for production", "https://h/issues"],
+    );
+}
+
+#[test]
+fn a_lock_whose_parts_do_not_fit_is_refused() {
+    let desk = Desk::new();
+    desk.edit("releases/debian.lock", |text| text.replace("version = \"1:10.0", "version = \"1:8.2"));
+    let words =
+        ["releases/debian.lock", "qemu 8.2.13 with kernel-host 6.12.107", "QEMU speaks since 9.1", "choose qemu 9.1"];
+    desk.fails(&["plan", "--release", "debian"], 4, &words);
+    desk.fails(&["build", "ovmf", "--release", "debian", "--locked", "--offline"], 4, &words);
+    desk.edit("releases/known/compatibility.toml", |text| text.replace("because", "becuase"));
+    desk.fails(&["plan", "--release", "debian"], 3, &["releases/known/compatibility.toml", "becuase"]);
+}
+
+/// A repository with one file, on a branch `main`.
+fn repository(path: &Path, file: &str, content: &str) -> String {
+    std::fs::create_dir_all(path).unwrap();
+    std::fs::write(path.join(file), content).unwrap();
+    let user = ["-c", "user.name=A", "-c", "user.email=a@example.org"];
+    for step in [&["init", "-q", "-b", "main"][..], &["add", "."], &["commit", "-q", "-m", "m"]] {
+        let mut git = Command::new("git");
+        git.env("GIT_CONFIG_NOSYSTEM", "1").env("GIT_CONFIG_GLOBAL", "/dev/null").current_dir(path);
+        assert!(git.args(user).args(step).status().unwrap().success(), "{step:?}");
+    }
+    path.display().to_string()
+}
+
+#[test]
+fn parts_that_do_not_fit_never_become_a_lock() {
+    let desk = Desk::new();
+    let linux = "VERSION = 6\nPATCHLEVEL = 6\nSUBLEVEL = 0\nEXTRAVERSION = -rc1\n";
+    let linux = repository(&desk.0.path().join("linux"), "Makefile", linux);
+    let qemu = repository(&desk.0.path().join("qemu"), "VERSION", "8.2.0\n");
+    let text = format!(
+        "format = 1\nsummary = \"s\"\nimage = \"debian-12\"\n\
+         [kernel-host]\nsource = {{ git = {{ url = \"{linux}\", rev = \"main\" }} }}\n\
+         [qemu]\nsource = {{ git = {{ url = \"{qemu}\", rev = \"main\" }} }}\n"
+    );
+    std::fs::write(desk.project().join("releases/mixed.toml"), &text).unwrap();
+    let output = desk.run(&["lock", "--release", "mixed"]);
+    let told = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(4), "{told}");
+    assert!(told.contains("kernel-host 6.6.0 with qemu 8.2.0: SNP in QEMU 8.2 is AMD's tree"), "{told}");
+    assert!(!desk.project().join("releases/mixed.lock").exists());
+    repository(&desk.0.path().join("qemu"), "VERSION", "8.1.0\n");
+    assert!(desk.run(&["lock", "--release", "mixed"]).status.success());
+    let lock = std::fs::read_to_string(desk.project().join("releases/mixed.lock")).unwrap();
+    assert!(lock.contains("version = \"6.6.0-rc1-g") && lock.contains("version = \"8.1.0-g"), "{lock}");
 }
 
 #[test]

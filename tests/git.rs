@@ -73,7 +73,7 @@ impl Repository {
 
     fn without(&self, rev: &str, without: &[&str]) -> Source {
         let without_submodules = without.iter().map(|path| (*path).to_owned()).collect();
-        Source::Git { url: self.url(), rev: rev.into(), without_submodules }
+        Source::Git { url: self.url(), rev: rev.into(), version: None, without_submodules }
     }
 }
 
@@ -283,7 +283,7 @@ fn urls_and_revisions_cannot_be_options() {
         format!("-c{touch}"),
         "ssh://-oProxyCommand=x/y".into(),
     ] {
-        let source = Source::Git { url, rev: "main".into(), without_submodules: Vec::new() };
+        let source = Source::Git { url, rev: "main".into(), version: None, without_submodules: Vec::new() };
         assert_eq!(bench.resolve(&source, None).unwrap_err().kind(), Kind::Document);
     }
     let repository = Repository::new(&bench, "r");
@@ -334,6 +334,48 @@ fn a_submodule_that_cannot_be_had_is_named_and_can_be_left_out() {
 }
 
 #[test]
+fn what_a_submodule_brings_can_be_left_out_without_it() {
+    let bench = Bench::new();
+    let (outer, [_, dep, _]) = nested(&bench);
+    let paths = |without: &[&str]| -> Vec<String> {
+        let lock = bench.resolve(&outer.without("main", without), None).unwrap();
+        pin(&lock).2.iter().map(|submodule| submodule.path.clone()).collect()
+    };
+    assert_eq!(paths(&["lib/dep/**"]), ["lib/dep"]);
+    assert_eq!(paths(&["lib/**"]), [""; 0], "an outer folder");
+    assert_eq!(paths(&["lib/de/**", "li/**", "lib/dep/x/**"]), ["lib/dep", "lib/dep/x"]);
+    assert_eq!(bench.warnings(), [""; 0], "what is not inside today may be tomorrow");
+    let lock = bench.resolve(&outer.without("main", &["lib/dep/**"]), None).unwrap();
+    assert_eq!(pin(&lock).2[0].commit, dep);
+    forget(&bench);
+    assert_eq!(bench.obtain(&lock).unwrap(), lock.digest.unwrap());
+}
+
+#[test]
+fn a_branch_is_named_by_its_trees_own_version() {
+    let bench = Bench::new();
+    let repository = Repository::new(&bench, "r");
+    let version = |version: Option<&str>| {
+        let (url, rev) = (repository.url(), "main".to_owned());
+        let source = Source::Git { url, rev, version: version.map(str::to_owned), without_submodules: Vec::new() };
+        bench.resolve(&source, None).unwrap().version
+    };
+    let commit = repository.put("a", b"1").commit();
+    assert_eq!(version(None), commit[..12]);
+    assert_eq!(version(Some("202511")), "202511");
+    let commit = repository.put("VERSION", b"8.2.0\n").commit();
+    assert_eq!(version(None), format!("8.2.0-g{}", &commit[..12]));
+    let commit = repository
+        .put("Makefile", b"VERSION = 6\nPATCHLEVEL = 6\nSUBLEVEL = 0\nEXTRAVERSION = -rc1\n\nall:\n\tx\n")
+        .commit();
+    assert_eq!(version(None), format!("6.6.0-rc1-g{}", &commit[..12]));
+    repository.git(&["rm", "--quiet", "Makefile", "VERSION"]);
+    std::os::unix::fs::symlink("a", repository.0.join("VERSION")).unwrap();
+    let commit = repository.commit();
+    assert_eq!(version(None), commit[..12], "a link says nothing");
+}
+
+#[test]
 fn damaged_locks_are_refused() {
     let bench = Bench::new();
     let (outer, [_, _, leaf]) = nested(&bench);
@@ -380,8 +422,8 @@ fn without_network_only_what_was_brought_is_there() {
 #[test]
 fn a_host_that_does_not_answer_and_a_machine_without_git() {
     let bench = Bench::new();
-    let source =
-        Source::Git { url: "http://127.0.0.1:1/nobody".into(), rev: "main".into(), without_submodules: Vec::new() };
+    let url = "http://127.0.0.1:1/nobody".into();
+    let source = Source::Git { url, rev: "main".into(), version: None, without_submodules: Vec::new() };
     let error = bench.resolve(&source, None).unwrap_err();
     assert_eq!((error.kind(), error.object()), (Kind::Unavailable, "http://127.0.0.1:1/nobody"));
     let nothing = Environment::from_iter([("PATH", "/nowhere")]);

@@ -68,7 +68,8 @@ fn download(archive: &Archive, packages: &[PackageLock], borders: &Borders<'_>) 
 /// Resolves a release's sources.
 ///
 /// # Errors
-/// As [`image`]; [`Kind::Gone`] when a wished version or ref does not exist any more.
+/// As [`image`]; [`Kind::Gone`] when a wished version or ref does not exist any more, [`Kind::Lock`] when the parts do not
+/// fit together.
 pub fn release(
     name: &str,
     old: Option<&ReleaseLock>,
@@ -104,6 +105,7 @@ pub fn release(
     if let Some(old) = old.filter(|old| ReleaseLock { date, ..(*old).clone() } == lock) {
         lock.date = old.date;
     }
+    borders.project.compatibility()?.judge(name, &lock)?;
     Ok(lock)
 }
 

@@ -94,6 +94,9 @@ fn show_packed(packed: &Packed) {
 
 fn products(arguments: &Build, wished: &[Component], session: &Session, borders: &Borders<'_>) -> Result<Packed> {
     let plan = make(&arguments.which, wished, borders)?;
+    if let Some(preview) = &plan.preview {
+        borders.report.warn(format!("{}; report problems at {}", preview.warning, preview.tracker));
+    }
     let chosen: OnceCell<Box<dyn Engine>> = OnceCell::new();
     let engine = || -> Result<&dyn Engine> {
         if chosen.get().is_none() {
@@ -164,6 +167,17 @@ fn show(plan: &Plan, present: &[Component]) {
         "release {} of {}, profile {}, epoch {}",
         plan.release, plan.date, plan.profile, plan.epoch
     ));
+    if let Some(preview) = &plan.preview {
+        terminal::line(format!("preview {}", preview.warning));
+        terminal::line(format!("tracker {}", preview.tracker));
+    }
+    if let Some(line) = &plan.advice.line {
+        terminal::line(format!("line    {}: launch dialect {}", line.name, line.dialect));
+        terminal::line(format!("        SEV firmware {}", line.firmware));
+    }
+    for note in &plan.advice.notes {
+        terminal::line(format!("note    {note}"));
+    }
     terminal::line(format!("image   {} diff_id {}", plan.image, plan.diff_id));
     for task in &plan.tasks {
         let state = if present.contains(&task.component) { "present: nothing to run" } else { "to build" };

@@ -105,9 +105,12 @@ pub fn current<L: locking::Lock>(name: &str, locked: bool, borders: &Borders<'_>
             return Ok(lock);
         }
     }
-    refuse_if(locked, L::FOLDER, name)?;
     let old = L::read(name, true, borders.project)?;
-    let new = L::resolve(name, old.as_ref(), Freshness::Keep, borders)?;
+    if locked {
+        return Err(refused(L::FOLDER, name, old.is_some()));
+    }
+    let new = L::resolve(name, old.as_ref(), Freshness::Keep, borders);
+    let new = new.map_err(|error| if old.is_none() { first(error, L::FOLDER, name, borders) } else { error })?;
     let path = borders.project.write_lock(L::FOLDER, name, true, &new.text(name)?)?;
     borders.report.say(format!("wrote {}", path.display()));
     Ok(new)
@@ -123,16 +126,32 @@ fn say_untracked(folder: &str, name: &str, tracked: bool, borders: &Borders<'_>)
     }
 }
 
-fn refuse_if(locked: bool, folder: &str, name: &str) -> Result<()> {
-    if !locked {
-        return Ok(());
+fn refused(folder: &str, name: &str, there: bool) -> Error {
+    let state = if there { "does not fit its document" } else { "does not exist" };
+    let option = if folder == ImageLock::FOLDER { "image" } else { "release" };
+    Error::new(Kind::Lock, format!("{folder}/{name}.lock"), format!("{state}, and --locked forbids to write it"))
+        .remedy(format!("run `snpforge lock --{option} {name}`, look at the difference, and commit it"))
+}
+
+/// The error of a first lock that could not be made because its inputs cannot be reached: it needs the network once, and
+/// there may be releases whose locks are there.
+fn first(error: Error, folder: &str, name: &str, borders: &Borders<'_>) -> Error {
+    if error.kind() != Kind::Unavailable {
+        return error;
     }
-    Err(Error::new(
-        Kind::Lock,
-        format!("{folder}/{name}.lock"),
-        "is missing or does not fit its document, and --locked forbids to write it",
-    )
-    .remedy("run `snpforge lock`, look at the difference, and commit it"))
+    let option = if folder == ImageLock::FOLDER { "image" } else { "release" };
+    let mut remedy = format!(
+        "{folder}/{name}.lock does not exist yet: `snpforge lock --{option} {name}` writes it once, where all of its \
+         inputs can be reached; commit it"
+    );
+    let locked = |release: &String| matches!(borders.project.release_lock(release, true), Ok(Some(_)));
+    let others: Vec<String> =
+        borders.project.releases().into_iter().filter(locked).map(|name| format!("`--release {name}`")).collect();
+    if !others.is_empty() {
+        remedy.push_str(&format!("; locked already: {}", others.join(", ")));
+    }
+    let known = error.remedy_text().map_or(String::new(), |text| format!("{text}; "));
+    error.remedy(format!("{known}{remedy}"))
 }
 
 /// Resolves everything anew into untracked locks, because an input is gone from every mirror that answers, and shows the
@@ -185,6 +204,7 @@ pub fn documents(which: &Which, wished: &[Component], borders: &Borders<'_>) -> 
         image: definition,
         image_lock,
         methods,
+        compatibility: borders.project.compatibility()?,
         unpinned,
     })
 }

@@ -3,7 +3,9 @@
 pub mod build;
 pub mod doctor;
 pub mod image;
+pub mod import;
 pub mod lock;
+pub mod seed;
 pub mod session;
 pub mod shell;
 pub mod sign;
@@ -25,6 +27,7 @@ pub fn run(command: &Command, session: &Session) -> Result<()> {
         Command::Fetch(which) => build::fetch(which, session),
         Command::Image(arguments) => image::run(arguments, session),
         Command::Doctor(arguments) => doctor::run(arguments, session),
+        Command::ImportStableCommits(arguments) => import::run(arguments, session),
         Command::Sign(arguments) => sign::run(arguments, session),
         Command::Verify(arguments) => verify::run(arguments, session),
         Command::Completions { shell } => shell::completions(*shell),

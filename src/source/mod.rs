@@ -118,7 +118,9 @@ impl Workshop<'_> {
                 let Some(Entry::Binary(found)) = entry else { return Err(unlisted(package)) };
                 self.resolve_binary(folder, archive, found)?
             }
-            Source::Git { url, rev, without_submodules } => self.resolve_git(folder, url, rev, without_submodules)?,
+            Source::Git { url, rev, version, without_submodules } => {
+                self.resolve_git(folder, (url, rev), version.as_deref(), without_submodules)?
+            }
             Source::Tarball { urls, sha256, version } => self.resolve_tarball(folder, urls, sha256, version)?,
             Source::Path(path) => self.resolve_path(path),
         };

@@ -43,7 +43,8 @@ pub struct Bench {
 }
 
 /// The files of this repository that stand in the bench's project.
-const FILES: [&str; 5] = ["Containerfile.kernel", "Containerfile.qemu", "Containerfile.ovmf", "images", "kvm.conf"];
+const FILES: [&str; 6] =
+    ["Containerfile.kernel", "Containerfile.qemu", "Containerfile.ovmf", "images", "kvm.conf", "releases/known"];
 
 impl Bench {
     /// A bench for a release with `tables` (TOML) below its head.
@@ -73,7 +74,7 @@ impl Bench {
         let lock = |(component, folder, _): (Component, &str, _)| SourceLock {
             component,
             folder: folder.into(),
-            version: "1:6.12-1".into(),
+            version: version(component).into(),
             epoch: Epoch(1_700_000_000),
             digest: Some(source),
             pin: Pin::Tarball { urls: vec!["http://h/it's.tar".into()], sha256: source },
@@ -102,6 +103,7 @@ impl Bench {
             },
             image,
             methods: self.release.components().into_iter().map(method).collect(),
+            compatibility: self.project.compatibility().unwrap(),
             unpinned: BTreeMap::new(),
         }
     }
@@ -155,6 +157,15 @@ impl Bench {
             !path.starts_with("project/") && !path.starts_with("store/blobs/") && !path.starts_with("store/logs/")
         })
         .collect()
+    }
+}
+
+/// Versions that fit together.
+fn version(component: Component) -> &'static str {
+    match component {
+        Component::KernelHost | Component::KernelGuest => "6.12-1",
+        Component::Qemu => "1:10.0-1",
+        Component::Ovmf => "2025.02-1",
     }
 }
 

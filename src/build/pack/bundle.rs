@@ -57,7 +57,7 @@ pub fn content(plan: &Plan, parts: &[Part<'_>], recipe: &Recipe, store: &Store) 
     for (path, file) in &recipe.files {
         members.insert(format!("recipe/{path}"), kept(&file.content, file.executable, store)?);
     }
-    for (path, text) in seed::files(parts)? {
+    for (path, text) in seed::files(plan, parts)? {
         members.insert(path, kept(text.as_bytes(), false, store)?);
     }
     let manifest = document::canonical(&Manifest::of(plan, parts, &members))?;

@@ -5,7 +5,7 @@
 use crate::build::plan::Plan;
 use crate::definition::ImageDefinition;
 use crate::error::{Error, Kind, Result};
-use crate::project::{Project, RecipeFile};
+use crate::project::{COMPATIBILITY, Project, RecipeFile};
 use crate::release::Release;
 use crate::sums;
 use std::collections::{BTreeMap, BTreeSet};
@@ -41,6 +41,9 @@ impl Recipe {
         }
         for path in named(plan)? {
             files.insert(path.clone(), project.file(&path)?);
+        }
+        if project.root().join(COMPATIBILITY).is_file() {
+            files.insert(COMPATIBILITY.to_owned(), project.file(COMPATIBILITY)?);
         }
         for file in project.folder(BUNDLE)? {
             files.insert(format!("{BUNDLE}/{}", file.path), file);

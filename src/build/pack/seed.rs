@@ -2,10 +2,11 @@
 //! `source-config`, which a shell can source, with the names of their `stable-commits` file.
 
 use super::members::Part;
+use crate::build::plan::Plan;
 use crate::build::plan::parameters::source_id;
-use crate::component::Component;
 use crate::error::Result;
 use crate::lock::{Pin, SourceLock};
+use crate::release::stable_commits;
 use std::collections::BTreeMap;
 use std::fmt::Write;
 
@@ -13,22 +14,26 @@ use std::fmt::Write;
 ///
 /// # Errors
 /// [`crate::error::Kind::Lock`] for a pin that holds no whole commit.
-pub fn files(parts: &[Part<'_>]) -> Result<BTreeMap<String, String>> {
+pub fn files(plan: &Plan, parts: &[Part<'_>]) -> Result<BTreeMap<String, String>> {
     let mut made = BTreeMap::new();
     let mut config = String::from("# What this release was built from, in the words of AMDSEV's stable-commits.\n");
     let mut kernels = Vec::new();
+    for line in comments(plan) {
+        // Writing to a String cannot fail.
+        let _infallible = writeln!(config, "# {line}");
+    }
     for part in parts {
         let task = part.artifacts.task;
         let Some(source) = task.sources.first() else { continue };
-        let (commit, url, branch) = names(task.component);
+        let (url, branch) = stable_commits::variables(task.component);
         if let Some(digest) = task.inputs.sources.get(&source.folder) {
-            made.insert(format!("source-commit.{commit}"), format!("{}\n", source_id(source, digest)?));
+            let name = task.component.name().replace('-', ".");
+            made.insert(format!("source-commit.{name}"), format!("{}\n", source_id(source, digest)?));
         }
         let (from, what) = origin(source);
         if task.component.role().is_some() {
             kernels.push(from.clone());
         }
-        // Writing to a String cannot fail.
         let _infallible = write!(config, "\n{url}={}\n{branch}={}\n", quoted(&from), quoted(&what));
     }
     if let Some(url) = shared(&kernels) {
@@ -38,14 +43,18 @@ pub fn files(parts: &[Part<'_>]) -> Result<BTreeMap<String, String>> {
     Ok(made)
 }
 
-/// The name after `source-commit.` and the variables for place and branch.
-fn names(component: Component) -> (&'static str, &'static str, &'static str) {
-    match component {
-        Component::KernelHost => ("kernel.host", "KERNEL_HOST_GIT_URL", "KERNEL_HOST_BRANCH"),
-        Component::KernelGuest => ("kernel.guest", "KERNEL_GUEST_GIT_URL", "KERNEL_GUEST_BRANCH"),
-        Component::Qemu => ("qemu", "QEMU_GIT_URL", "QEMU_BRANCH"),
-        Component::Ovmf => ("ovmf", "OVMF_GIT_URL", "OVMF_BRANCH"),
+/// What the user must know, one line each.
+fn comments(plan: &Plan) -> Vec<String> {
+    let mut lines = Vec::new();
+    if let Some(preview) = &plan.preview {
+        lines.extend([format!("PREVIEW: {}", preview.warning), format!("Tracker: {}", preview.tracker)]);
     }
+    if let Some(line) = &plan.advice.line {
+        lines.push(format!("Line {}: launch dialect {}", line.name, line.dialect));
+        lines.push(format!("SEV firmware {}", line.firmware));
+    }
+    lines.extend(plan.advice.notes.iter().map(|note| format!("Note: {note}")));
+    lines
 }
 
 /// The one place that both kernels come from: AMDSEV has one variable for it.

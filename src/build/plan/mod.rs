@@ -6,6 +6,7 @@ pub mod parameters;
 
 pub use outputs::{Expected, Form, MOST_FILES};
 
+use crate::compatibility::{Advice, Compatibility};
 use crate::component::{Component, Profile};
 use crate::date::{Day, Epoch};
 use crate::definition::ImageDefinition;
@@ -14,7 +15,7 @@ use crate::document;
 use crate::error::{Error, Kind, Result};
 use crate::lock::{FORMAT, ImageLock, ReleaseLock, SourceLock};
 use crate::project::{Method, RecipeFile};
-use crate::release::{Release, is_version};
+use crate::release::{Preview, Release, is_version};
 use serde::Serialize;
 use std::collections::BTreeMap;
 
@@ -34,6 +35,8 @@ pub struct Documents {
     pub image_lock: ImageLock,
     /// Containerfile and recipe of every wished component.
     pub methods: BTreeMap<Component, Method>,
+    /// What is known of which parts fit together.
+    pub compatibility: Compatibility,
     /// The current digest of every unpinned source, by component and folder.
     pub unpinned: BTreeMap<(Component, String), Digest>,
 }
@@ -95,6 +98,11 @@ pub struct Plan {
     pub release: String,
     /// Its DATE.
     pub date: Day,
+    /// Set for a development preview.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub preview: Option<Preview>,
+    /// What is known of its parts together.
+    pub advice: Advice,
     /// The kernels' profile.
     pub profile: Profile,
     /// Newest date of all sources: the date of everything in the bundle.
@@ -122,15 +130,18 @@ pub struct Plan {
 ///
 /// # Errors
 /// [`Kind::Usage`] when the release does not declare a wished component, [`Kind::Lock`] when a lock does not fit its
-/// document.
+/// document or its parts do not fit together.
 pub fn make(documents: Documents, wished: &[Component], profile: Profile) -> Result<Plan> {
     check_wishes(&documents.release_name, &documents.release, wished)?;
+    let advice = documents.compatibility.judge(&documents.release_name, &documents.release_lock)?;
     let declared = documents.release.components();
     let chosen = declared.into_iter().filter(|component| wished.is_empty() || wished.contains(component));
     let tasks = chosen.map(|component| task(&documents, component, profile)).collect::<Result<Vec<_>>>()?;
     Ok(Plan {
         release: documents.release_name,
         date: documents.release_lock.date,
+        preview: documents.release.preview.clone(),
+        advice,
         profile,
         epoch: documents.release_lock.epoch,
         image: documents.image_name,

@@ -9,6 +9,7 @@ mod objects;
 mod program;
 mod repository;
 mod submodule;
+mod version;
 
 pub use repository::Program;
 
@@ -133,7 +134,14 @@ type Choose<'a> = dyn FnMut(&At<'_>, &str, &str, Option<&str>) -> Result<Option<
 const DEEPEST: usize = 8;
 
 impl Workshop<'_> {
-    pub(super) fn resolve_git(&self, folder: &str, url: &str, rev: &str, without: &[String]) -> Result<Resolved> {
+    /// `version` is the release file's name for it; without one the tree's own is taken, with the commit.
+    pub(super) fn resolve_git(
+        &self,
+        folder: &str,
+        (url, rev): (&str, &str),
+        version: Option<&str>,
+        without: &[String],
+    ) -> Result<Resolved> {
         let Found { commit, reference } = self.git.find(url, rev, self.cancel)?;
         self.git.bring(url, &commit, reference.as_deref(), self.cancel)?;
         let Commit { tree, time } = self.git.commit(url, &commit, self.cancel)?;
@@ -146,7 +154,11 @@ impl Workshop<'_> {
             self.report.warn(format!("{url}: there is no submodule `{path}` to leave out"));
         }
         let made = spool.write(folder, time, None)?;
-        let version = commit.chars().take(12).collect();
+        let short: String = commit.chars().take(12).collect();
+        let version = match version {
+            Some(version) => version.to_owned(),
+            None => self.own_version(url, &commit)?.map_or(short.clone(), |own| format!("{own}-g{short}")),
+        };
         let pin = Pin::Git { url: url.to_owned(), reference, commit, tree, submodules };
         Ok(Resolved { version, epoch: time, digest: Some(made.digest), pin })
     }

@@ -9,7 +9,7 @@ use std::collections::BTreeSet;
 /// The choice while resolving: all that are declared, but for those the release file leaves out.
 pub(super) struct Declared<'a> {
     without: BTreeSet<&'a str>,
-    used: BTreeSet<String>,
+    used: BTreeSet<&'a str>,
     chosen: Vec<SubmoduleLock>,
 }
 
@@ -26,8 +26,8 @@ impl<'a> Declared<'a> {
         commit: &str,
         said: Option<&str>,
     ) -> Result<Option<String>> {
-        if self.without.contains(path) {
-            self.used.insert(path.to_owned());
+        if let Some(entry) = self.without.iter().find(|entry| covers(entry, path)) {
+            self.used.insert(*entry);
             return Ok(None);
         }
         let Some(url) = said else {
@@ -46,8 +46,21 @@ impl<'a> Declared<'a> {
     /// The chosen ones by path, and paths to leave out that do not exist.
     pub(super) fn finish(mut self) -> (Vec<SubmoduleLock>, Vec<String>) {
         self.chosen.sort();
-        let unused = self.without.iter().filter(|path| !self.used.contains(**path)).map(|path| (*path).to_owned());
-        (self.chosen, unused.collect())
+        // What is inside a submodule changes with it: nobody needs to know that there is nothing.
+        let told = |path: &&&str| !self.used.contains(**path) && !path.ends_with(INSIDE);
+        let unused = self.without.iter().filter(told).map(|path| (*path).to_owned()).collect();
+        (self.chosen, unused)
+    }
+}
+
+/// What stands for all submodules inside a path.
+const INSIDE: &str = "/**";
+
+/// Whether an entry of `without-submodules` means the submodule at `path`.
+fn covers(entry: &str, path: &str) -> bool {
+    match entry.strip_suffix(INSIDE) {
+        Some(outer) => path.strip_prefix(outer).is_some_and(|inner| inner.starts_with('/')),
+        None => entry == path,
     }
 }
 
