@@ -89,11 +89,12 @@ fn a_bundle_is_a_whole_release_in_its_own_image() {
     let desk = Desk::new();
     let missing =
         ["--package", "packs the whole release `debian`", "kernel-host, ovmf would be missing", "name no component"];
-    desk.fails(&["build", "kernel-guest", "qemu", "--package"], 2, &missing);
+    desk.fails(&["build", "kernel-guest", "qemu", "--package", "--release", "debian"], 2, &missing);
     let other = ["--package", "own image `debian-12`, not in `other`", "leave --image away", "image = \"other\""];
-    desk.fails(&["build", "--package", "--image", "other"], 2, &other);
+    desk.fails(&["build", "--package", "--image", "other", "--release", "debian"], 2, &other);
     // All components by name and the release's own image by name are the same wish: the build begins.
-    let whole = ["build", "kernel", "qemu", "ovmf", "--package", "--image", "debian-12", "--offline"];
+    let whole =
+        ["build", "kernel", "qemu", "ovmf", "--package", "--release", "debian", "--image", "debian-12", "--offline"];
     desk.fails(&whole, 6, &["store"]);
 }
 
