@@ -263,10 +263,20 @@ pub fn is_version(text: &str) -> bool {
 
 fn declared_version(source: &Source) -> Option<&str> {
     match source {
-        Source::Debian { version, .. } | Source::BinaryPackage { version, .. } => version.as_deref(),
+        Source::Debian { version, .. } | Source::BinaryPackage { version, .. } | Source::Git { version, .. } => {
+            version.as_deref()
+        }
         Source::Tarball { version, .. } => Some(version),
-        Source::Git { .. } | Source::Path(_) => None,
+        Source::Path(_) => None,
     }
+}
+
+/// Refuses text that is shown as one line, and is none.
+fn check_line(name: &str, key: &str, text: &str) -> Result<()> {
+    if text.trim().is_empty() || text.contains(char::is_control) {
+        return Err(Error::new(Kind::Document, name, format!("{key} is not one line of text")).remedy("write one line"));
+    }
+    Ok(())
 }
 
 #[cfg(test)]
@@ -293,7 +303,8 @@ mod tests {
             parse(&debian("debian", good)).unwrap();
         }
         for bad in ["", "1/../../x", "1 2", "1\\n", "1(2)", "ä"] {
-            for source in [tarball(bad), debian("debian", bad), debian("binary-package", bad)] {
+            let git = format!("{{ git = {{ url = \"u\", rev = \"r\", version = '{bad}' }} }}");
+            for source in [tarball(bad), debian("debian", bad), debian("binary-package", bad), git] {
                 let error = parse(&source).unwrap_err();
                 assert_eq!((error.kind(), error.object()), (Kind::Document, "releases/r.toml"), "{source}");
                 assert!(error.cause().contains("of source `qemu`"), "{error}");
@@ -301,12 +312,4 @@ mod tests {
             }
         }
     }
-}
-
-/// Refuses text that is shown as one line, and is none.
-fn check_line(name: &str, key: &str, text: &str) -> Result<()> {
-    if text.trim().is_empty() || text.contains(char::is_control) {
-        return Err(Error::new(Kind::Document, name, format!("{key} is not one line of text")).remedy("write one line"));
-    }
-    Ok(())
 }

@@ -115,7 +115,7 @@ pub fn hostile_files() {
     fs::write(folder.join("bytes.sig"), b"-----BEGIN SSH SIGNATURE-----\n\xff\xfe").unwrap();
     link("large.sig", &folder.join("link.sig"));
     fs::write(folder.join("locked.sig"), "x").unwrap();
-    fs::set_permissions(folder.join("locked.sig"), PermissionsExt::from_mode(0)).unwrap();
+    fs::set_permissions(folder.join("locked.sig"), PermissionsExt::from_mode(0o000)).unwrap();
     let locked =
         if rustix::process::geteuid().is_root() { "is no SSH signature" } else { "is unreadable: cannot open" };
     let shown = release.good();

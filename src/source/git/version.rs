@@ -10,8 +10,11 @@ use std::io::Read;
 /// More of a file is not looked at: both kinds say it at the beginning.
 const LOOKED_AT: u64 = 4096;
 
+/// How a file's text says a version.
+type Reading = fn(&str) -> Option<String>;
+
 /// Files at the top of a tree that may say its version, and how each is read.
-const FILES: [(&[u8], fn(&str) -> Option<String>); 2] = [(b"Makefile", makefile), (b"VERSION", plain)];
+const FILES: [(&[u8], Reading); 2] = [(b"Makefile", makefile), (b"VERSION", plain)];
 
 impl Workshop<'_> {
     /// The version that the tree of a commit which was brought says of itself.
