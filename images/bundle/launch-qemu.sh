@@ -105,7 +105,8 @@ Boot
 
 Control
   -monitor PATH      socket of QEMU's monitor (default $MONITOR_PATH)
-  -log PATH          log of the command line and the console (default ${QEMU_CONSOLE_LOG:-stdout.log})
+  -log PATH          log of the command line and the console, a new file each time
+                     (default ${QEMU_CONSOLE_LOG:-stdout.log})
   -qemu PATH         QEMU to use (default ${QEMU_EXE:-bin/qemu-system-x86_64 beside the firmware})
   -dry-run           print QEMU's arguments, one a line, change nothing, start no guest
   -help              this text
@@ -179,6 +180,30 @@ need_file() {
     absolute "$2" || stop 66 "$1 '$2' does not exist: $3"
     [ ! -d "$resolved" ] || stop 66 "$1 '$2' is a folder, not a file: $3"
     [ -r "$resolved" ] || stop 66 "$1 '$2' cannot be read by $(id -un): change its mode or owner, or run as one who may"
+}
+
+# Whether two names mean one file, through whatever links; it need not be there yet.
+# shellcheck disable=SC3013 # -ef is in all shells this runs under; where it fails, equal names are left
+same() {
+    [ "$1" != "$2" ] || return 0
+    case $1 in */*) first=${1%/*}/ ;; *) first=./ ;; esac
+    case $2 in */*) second=${2%/*}/ ;; *) second=./ ;; esac
+    [ "$first${1##*/}" -ef "$second${2##*/}" ] 2>/dev/null ||
+        { [ "${1##*/}" = "${2##*/}" ] && [ "$first" -ef "$second" ] 2>/dev/null; }
+}
+
+# What the guest has a file for, if for anything: FILE and more pairs of a use and its file, which may be empty.
+use_of() {
+    file=$1
+    shift
+    set -- "$@" disk "$HDA" CD-ROM "$CDROM_FILE" kernel "$KERNEL_FILE" initrd "$INITRD_FILE" \
+        'certificate blob' "$CERTS_PATH" firmware "${image:-$code}"
+    while [ $# -gt 0 ]; do
+        use=$1
+        [ -z "$2" ] || ! same "$file" "$2" || return 0
+        shift 2
+    done
+    return 1
 }
 
 # Bytes of a file as two hexadecimal digits each: FILE OFFSET COUNT.
@@ -637,6 +662,14 @@ if [ -n "$BRIDGE" ]; then
 fi
 
 [ -n "$QEMU_CONSOLE_LOG" ] || QEMU_CONSOLE_LOG=$(pwd)/stdout.log
+new_log=1
+if absolute "$QEMU_CONSOLE_LOG" && [ "$resolved" = /dev/null ]; then
+    new_log=0
+elif [ -e "$QEMU_CONSOLE_LOG" ] && [ ! -f "$QEMU_CONSOLE_LOG" ]; then
+    stop 66 "log '$QEMU_CONSOLE_LOG' exists and is no plain file: give another with -log (/dev/null for none)"
+elif use_of "$QEMU_CONSOLE_LOG" 'variable store' "$vars" 'variable store template' "$template" monitor "$MONITOR_PATH"; then
+    stop 66 "log '$QEMU_CONSOLE_LOG' is the $use too, which would be lost: give another with -log"
+fi
 if [ -e "$MONITOR_PATH" ] && [ ! -S "$MONITOR_PATH" ]; then
     stop 66 "monitor '$MONITOR_PATH' exists and is no socket, QEMU would delete it: remove it or give another with -monitor"
 fi
@@ -644,6 +677,7 @@ fi
 # --- 7. Everything that must be undone ----------------------------------------------------------------------------
 
 work=
+new=
 terminal=
 pid=
 signal=
@@ -651,7 +685,9 @@ signal=
 # shellcheck disable=SC2317 # called by trap
 finish() {
     [ -z "$terminal" ] || stty "$terminal" <&3
-    [ -z "$work" ] || rm -rf -- "$work"
+    for file in "$work" "$new"; do
+        [ -z "$file" ] || rm -rf -- "$file"
+    done
 }
 
 # The first signal asks QEMU to end, a second one does not ask.
@@ -673,8 +709,13 @@ if [ "$dry_run" = 0 ]; then
     trap 'caught 2' INT
     trap 'caught 3' QUIT
     trap 'caught 15' TERM
-    ( : >"$QEMU_CONSOLE_LOG" ) 2>/dev/null ||
-        stop 66 "log '$QEMU_CONSOLE_LOG' cannot be written: give another with -log"
+    # The log is a new file that gets its name when it is begun: what a link of that name leads to stays as it is.
+    if [ "$new_log" = 1 ]; then
+        case $QEMU_CONSOLE_LOG in */*) folder=${QEMU_CONSOLE_LOG%/*}/ ;; *) folder=./ ;; esac
+        if ! new=$(mktemp -- "$folder.log.XXXXXX" 2>/dev/null) || ! chmod -- =rw "$new"; then
+            stop 66 "log '$QEMU_CONSOLE_LOG' cannot be written, no file can be made beside it: give another with -log"
+        fi
+    fi
     work=$(mktemp -d -- "${TMPDIR:-/tmp}/launch-qemu.XXXXXX") ||
         stop 66 "no folder can be made in '${TMPDIR:-/tmp}': set TMPDIR to one that can be written"
     mkfifo -- "$work/console" || stop 66 "no pipe can be made in '$work': set TMPDIR to a file system that has them"
@@ -799,7 +840,12 @@ if [ "$ALLOW_DEBUG" = 1 ]; then
     fi
 fi
 
-print_command "$@" >"$QEMU_CONSOLE_LOG"
+if [ -n "$new" ]; then
+    if ! print_command "$@" >"$new" || ! mv -f -- "$new" "$QEMU_CONSOLE_LOG"; then
+        stop 66 "log '$QEMU_CONSOLE_LOG' cannot be written: give another with -log"
+    fi
+    new=
+fi
 print_command "$@" >&2
 if [ -t 3 ] && terminal=$(stty -g <&3 2>/dev/null); then
     note 'Ctrl-C goes to the guest; Ctrl-] ends it'
