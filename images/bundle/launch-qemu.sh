@@ -211,6 +211,11 @@ bytes() {
     od -An -v -tx1 -j "$2" -N "$3" <"$1" 2>/dev/null | tr -d ' \n'
 }
 
+# A volume of variables says what it is at byte 16, by the GUID of its file system.
+is_store() {
+    [ "$(bytes "$1" 16 16)" = 8d2bf1ff96768b4ca9852747075b4f50 ]
+}
+
 # --- 3. The command line ------------------------------------------------------------------------------------------
 
 sev=none
@@ -378,8 +383,8 @@ if [ -d "$UEFI_PATH" ]; then
 else
     need_file firmware "$UEFI_PATH" 'give a folder or a file with -bios, or set UEFI_PATH at the head of the script'
     name=${resolved##*/}
-    # An image that begins with a variable store (the GUID of its volume stands at byte 16) cannot be the code half.
-    whole=$([ "$(bytes "$resolved" 16 16)" != 8d2bf1ff96768b4ca9852747075b4f50 ] || echo yes)
+    # An image that begins with a variable store cannot be the code half.
+    whole=$(! is_store "$resolved" || echo yes)
     if [ "$dialect" = upstream ]; then
         image=$resolved
     elif [ -n "$VARS_FILE" ]; then
@@ -501,7 +506,8 @@ if [ -n "$code" ]; then
         name=${guest##*/}
         short=${name%.*}
         [ -n "$beside" ] && vars=$beside/${short:-$name}.fd
-        if [ -z "$vars" ] || { [ ! -e "$vars" ] && [ ! -w "$beside" ]; }; then
+        # A disk that is called NAME.fd is not its own store.
+        if [ -z "$vars" ] || use_of "$vars" || { [ ! -e "$vars" ] && [ ! -w "$beside" ]; }; then
             if [ -z "$STATE_PATH" ]; then
                 [ -n "${XDG_STATE_HOME:-${HOME:-}}" ] ||
                     stop 66 "there is no place for the variable store: neither HOME nor XDG_STATE_HOME is set; give -vars"
@@ -517,14 +523,17 @@ fi
 check_vars() {
     need_file 'variable store' "$vars" 'check the path after -vars'
     vars=$resolved
+    ! use_of "$vars" || stop 66 "variable store '$vars' is the $use too: give a file of the guest's own with -vars"
+    is_store "$vars" || stop 66 "'$vars' is no variable store, it does not begin like one: give another with -vars," \
+        "or move it away and a new one is made"
     [ -w "$vars" ] || stop 66 "variable store '$vars' cannot be written by $(id -un): change its mode or owner, or give" \
         "another with -vars"
     if absolute "$template"; then
         [ "$resolved" != "$vars" ] || stop 66 "variable store '$vars' is the template of all guests: give a" \
             "file of the guest's own with -vars"
         [ "$(wc -c <"$vars")" -eq "$(wc -c <"$resolved")" ] ||
-            stop 66 "variable store '$vars' belongs to other firmware, its size is not that of '$template': remove it" \
-                "(boot entries in it are lost) or give another with -vars"
+            stop 66 "variable store '$vars' belongs to other firmware, its size is not that of '$template': move it" \
+                "away and a new one is made, without its boot entries, or give another with -vars"
     fi
 }
 
@@ -549,6 +558,8 @@ if [ -n "$vars" ] && [ -e "$vars" ]; then
 elif [ -n "$code" ]; then
     need_file 'variable store template' "$template" 'give a folder that holds OVMF_VARS.fd with -bios'
     template=$resolved
+    is_store "$template" || stop 66 "variable store template '$template' is no variable store, it does not begin like" \
+        "one: give a folder that holds OVMF_VARS.fd with -bios"
 fi
 
 # --- 6. What this machine allows ----------------------------------------------------------------------------------

@@ -2,7 +2,7 @@
 
 use crate::answers::{AMD_6_1, AMD_8_2, Answers, OLD, UPSTREAM};
 use crate::seed::qcow2;
-use crate::stage::{Shell, Stage, said};
+use crate::stage::{STORE_GUID, Shell, Stage, said};
 use libtest_mimic::Failed;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
@@ -121,8 +121,40 @@ fn files() -> Vec<Refusal> {
         refusal("store_is_the_template", &["-vars", "t"], 66, &["template of all guests", "-vars"]).when(|stage| {
             std::os::unix::fs::symlink(stage.path(&format!("{SHARE}/OVMF_VARS.fd")), stage.path("work/t")).unwrap()
         }),
-        refusal("store_of_other_firmware", &["-vars", "v"], 66, &["v' belongs to other firmware", "remove it"])
-            .when(|stage| stage.write("work/v", b"short")),
+        refusal("store_of_other_firmware", &["-vars", "v"], 66, &["v' belongs to other firmware", "move it away"])
+            .when(|stage| stage.write("work/v", &[[0; 16], STORE_GUID].concat())),
+        refusal("store_is_none", &["-vars", "v"], 66, &["v' is no variable store", "-vars, or move it away"])
+            .when(|stage| stage.write("work/v", &[7; 48])),
+        refusal(
+            "store_is_none_and_has_no_template",
+            &["-bios", "X_CODE.fd", "-vars", "v"],
+            66,
+            &["v' is no variable store", "-vars, or move it away"],
+        )
+        .when(|stage| {
+            stage.write("work/X_CODE.fd", b"code");
+            stage.write("work/v", b"a letter");
+        }),
+        refusal("store_beside_the_disk_is_none", &["-hda", "d.img"], 66, &["d.fd' is no variable store", "-vars"])
+            .when(|stage| {
+                stage.write("work/d.img", b"some bytes");
+                stage.write("work/d.fd", b"a letter");
+            }),
+        refusal("store_is_the_disk", &["-hda", "f", "-vars", "f"], 66, &["f' is the disk too", "-vars"])
+            .when(|stage| stage.write("work/f", &[[0; 16], STORE_GUID, [1; 16]].concat())),
+        refusal("store_is_the_cdrom", &["-cdrom", "f", "-vars", "l"], 66, &["l' is the CD-ROM too", "-vars"]).when(
+            |stage| {
+                stage.write("work/f", &[[0; 16], STORE_GUID, [1; 16]].concat());
+                std::fs::hard_link(stage.path("work/f"), stage.path("work/l")).unwrap();
+            },
+        ),
+        refusal("store_is_the_code", &["-vars", "l"], 66, &["OVMF_CODE.fd' is the firmware too", "-vars"]).when(
+            |stage| {
+                std::os::unix::fs::symlink(stage.path(&format!("{SHARE}/OVMF_CODE.fd")), stage.path("work/l")).unwrap()
+            },
+        ),
+        refusal("template_is_none", &["-vars", "v"], 66, &["template", "OVMF_VARS.fd' is no variable store", "-bios"])
+            .when(|stage| stage.write(&format!("{SHARE}/OVMF_VARS.fd"), b"a letter")),
         refusal(
             "store_in_the_firmware",
             &["-bios", "f", "-vars", "v"],
