@@ -104,7 +104,7 @@ Boot
   -kernel-hashes X   on or off: measure kernel, initrd and command line (default: on with OVMF.amdsev.fd)
 
 Control
-  -monitor PATH      socket of QEMU's monitor (default $MONITOR_PATH)
+  -monitor PATH      socket of QEMU's monitor (default $MONITOR_PATH); one guest at a time has it, and its log
   -log PATH          log of the command line and the console, a new file each time
                      (default ${QEMU_CONSOLE_LOG:-stdout.log})
   -qemu PATH         QEMU to use (default ${QEMU_EXE:-bin/qemu-system-x86_64 beside the firmware})
@@ -689,6 +689,8 @@ fi
 
 work=
 new=
+monitor_lock=
+log_lock=
 terminal=
 pid=
 signal=
@@ -699,6 +701,34 @@ finish() {
     for file in "$work" "$new"; do
         [ -z "$file" ] || rm -rf -- "$file"
     done
+    # Who found it free after QEMU's end has another number in it: that one stays.
+    for lock in "$monitor_lock" "$log_lock"; do
+        [ -z "$lock" ] || { rm -f -- "$lock/$$" ${pid:+"$lock/$pid"} && rmdir -- "$lock" 2>/dev/null; }
+    done
+}
+
+# Keeps a file from other guests: NAME FILE OPTION. The folder FILE.lock holds a file named by the number of the process
+# whose end frees it. A killed one leaves it; of several that find it, one can rename it to its own number.
+hold() {
+    lock=$2.lock
+    if mkdir -- "$lock" 2>/dev/null; then
+        : >"$lock/$$"
+        return
+    fi
+    [ -d "$lock" ] || stop 66 "$1 '$2' cannot be written, no '$lock' can be made: give another with $3"
+    for holder in "$lock"/*; do holder=${holder##*/}; done
+    case $holder in
+        "$$") return ;;
+        *[!0-9]*) holder=unknown ;;
+        *)
+            if ! kill -0 "$holder" 2>/dev/null && [ ! -e "/proc/$holder" ] &&
+                mv -- "$lock/$holder" "$lock/$$" 2>/dev/null; then
+                return
+            fi
+            ;;
+    esac
+    stop 66 "$1 '$2' belongs to another guest (process $holder): give each guest a monitor and a log of its own with" \
+        "-monitor and -log, or end that one; if there is none, remove '$lock'"
 }
 
 # The first signal asks QEMU to end, a second one does not ask.
@@ -720,8 +750,12 @@ if [ "$dry_run" = 0 ]; then
     trap 'caught 2' INT
     trap 'caught 3' QUIT
     trap 'caught 15' TERM
+    hold monitor "$MONITOR_PATH" -monitor
+    monitor_lock=$lock
     # The log is a new file that gets its name when it is begun: what a link of that name leads to stays as it is.
     if [ "$new_log" = 1 ]; then
+        hold log "$QEMU_CONSOLE_LOG" -log
+        log_lock=$lock
         case $QEMU_CONSOLE_LOG in */*) folder=${QEMU_CONSOLE_LOG%/*}/ ;; *) folder=./ ;; esac
         if ! new=$(mktemp -- "$folder.log.XXXXXX" 2>/dev/null) || ! chmod -- =rw "$new"; then
             stop 66 "log '$QEMU_CONSOLE_LOG' cannot be written, no file can be made beside it: give another with -log"
@@ -870,6 +904,10 @@ pid=starting
 "$@" <&3 3<&- >"$work/console" 2>&1 &
 pid=$!
 [ -z "$signal" ] || kill -TERM "$pid"
+# QEMU may outlive a script that is killed.
+for lock in "$monitor_lock" "$log_lock"; do
+    [ -z "$lock" ] || mv -- "$lock/$$" "$lock/$pid"
+done
 again=1
 while [ "$again" = 1 ]; do
     again=0
