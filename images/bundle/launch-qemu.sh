@@ -529,7 +529,7 @@ check_vars() {
     [ -w "$vars" ] || stop 66 "variable store '$vars' cannot be written by $(id -un): change its mode or owner, or give" \
         "another with -vars"
     if absolute "$template"; then
-        [ "$resolved" != "$vars" ] || stop 66 "variable store '$vars' is the template of all guests: give a" \
+        ! same "$resolved" "$vars" || stop 66 "variable store '$vars' is the template of all guests: give a" \
             "file of the guest's own with -vars"
         [ "$(wc -c <"$vars")" -eq "$(wc -c <"$resolved")" ] ||
             stop 66 "variable store '$vars' belongs to other firmware, its size is not that of '$template': move it" \
@@ -550,6 +550,7 @@ make_vars() {
         stop 66 "variable store '$vars' cannot be written: give another file with -vars"
     fi
     rm -f -- "$fresh"
+    fresh=
     [ "$temporary_vars" = 1 ] || note "new variable store: $vars"
 }
 
@@ -689,6 +690,7 @@ fi
 
 work=
 new=
+fresh=
 monitor_lock=
 log_lock=
 terminal=
@@ -698,7 +700,7 @@ signal=
 # shellcheck disable=SC2317 # called by trap
 finish() {
     [ -z "$terminal" ] || stty "$terminal" <&3
-    for file in "$work" "$new"; do
+    for file in "$work" "$new" "$fresh"; do
         [ -z "$file" ] || rm -rf -- "$file"
     done
     # Who found it free after QEMU's end has another number in it: that one stays.

@@ -121,6 +121,9 @@ fn files() -> Vec<Refusal> {
         refusal("store_is_the_template", &["-vars", "t"], 66, &["template of all guests", "-vars"]).when(|stage| {
             std::os::unix::fs::symlink(stage.path(&format!("{SHARE}/OVMF_VARS.fd")), stage.path("work/t")).unwrap()
         }),
+        refusal("store_is_a_name_of_the_template", &["-vars", "t"], 66, &["template of all guests", "-vars"]).when(
+            |stage| std::fs::hard_link(stage.path(&format!("{SHARE}/OVMF_VARS.fd")), stage.path("work/t")).unwrap(),
+        ),
         refusal("store_of_other_firmware", &["-vars", "v"], 66, &["v' belongs to other firmware", "move it away"])
             .when(|stage| stage.write("work/v", &[[0; 16], STORE_GUID].concat())),
         refusal("store_is_none", &["-vars", "v"], 66, &["v' is no variable store", "-vars, or move it away"])

@@ -3,12 +3,16 @@
 use crate::answers::{AMD_8_2, OLD, UPSTREAM};
 use crate::stage::{STORE_GUID, Shell, Stage, Test, said, text};
 use libtest_mimic::Failed;
+use rustix::process::{Pid, Signal};
+use std::io::Write;
+use std::time::{Duration, Instant};
 
 pub const TESTS: &[(&str, Test)] = &[
     ("stores::made_beside_the_disk_and_kept", made_beside_the_disk_and_kept),
     ("stores::thrown_away_without_a_disk", thrown_away_without_a_disk),
     ("stores::of_a_cdrom_is_in_the_state_folder", of_a_cdrom_is_in_the_state_folder),
     ("stores::never_the_disk_itself", never_the_disk_itself),
+    ("stores::not_left_half_made", not_left_half_made),
     ("stores::where_the_user_says", where_the_user_says),
     ("stores::firmware_files", firmware_files),
     ("stores::kernel_hashes", kernel_hashes),
@@ -94,6 +98,35 @@ fn never_the_disk_itself(shell: &Shell) -> Result<(), Failed> {
         same(&std::fs::read(&cd)?, &b"some bytes".to_vec())?;
     }
     Ok(())
+}
+
+/// Ctrl-C while the store is copied: the template is a pipe, which gives no byte before the signal is there.
+fn not_left_half_made(shell: &Shell) -> Result<(), Failed> {
+    let stage = Stage::new(&OLD);
+    stage.remove(TEMPLATE);
+    let pipe = stage.path(TEMPLATE);
+    rustix::fs::mkfifoat(rustix::fs::CWD, &pipe, 0o600.into())?;
+    let mut command = stage.command(shell, &["-vars", "v.fd"]);
+    // Opened for both, so that nobody waits for the other end; what the launcher leaves of it does not matter.
+    let mut template = std::fs::File::options().read(true).write(true).open(&pipe)?;
+    template.write_all(&[[0; 16], STORE_GUID].concat())?;
+    let mut launcher = command.spawn()?;
+    let start = Instant::now();
+    while !stage.list("work").iter().any(|name| name.starts_with(".vars.")) {
+        if start.elapsed() > Duration::from_secs(60) {
+            launcher.kill()?;
+            launcher.wait()?;
+            return Err(format!("no store was begun: {:?}", stage.list("work")).into());
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    let launched = Pid::from_raw(i32::try_from(launcher.id())?).ok_or("no process")?;
+    rustix::process::kill_process(launched, Signal::INT)?;
+    // Shells wait for the copying tool, which waits for the end of the pipe.
+    std::thread::sleep(Duration::from_millis(300));
+    drop(template);
+    let status = launcher.wait()?;
+    same(&(status.code(), stage.list("work")), &(Some(130), Vec::new()))
 }
 
 fn where_the_user_says(shell: &Shell) -> Result<(), Failed> {
