@@ -691,6 +691,7 @@ fi
 work=
 new=
 fresh=
+dumps=
 monitor_lock=
 log_lock=
 terminal=
@@ -700,6 +701,7 @@ signal=
 # shellcheck disable=SC2317 # called by trap
 finish() {
     [ -z "$terminal" ] || stty "$terminal" <&3
+    [ -z "$dumps" ] || echo "$dumps" >"$KVM_AMD_PARAMETERS/dump_all_vmcbs"
     for file in "$work" "$new" "$fresh"; do
         [ -z "$file" ] || rm -rf -- "$file"
     done
@@ -881,6 +883,9 @@ fi
 
 if [ "$ALLOW_DEBUG" = 1 ]; then
     if [ -w "$KVM_AMD_PARAMETERS/dump_all_vmcbs" ]; then
+        # It holds for all guests of this machine: as long as this one runs, unless it was on already.
+        read -r before <"$KVM_AMD_PARAMETERS/dump_all_vmcbs" || :
+        case $before in N | 0) dumps=$before ;; esac
         echo 1 >"$KVM_AMD_PARAMETERS/dump_all_vmcbs"
     else
         note "no VMCB will be dumped: $KVM_AMD_PARAMETERS/dump_all_vmcbs is not there or needs root"
