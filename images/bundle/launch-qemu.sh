@@ -104,8 +104,9 @@ Boot
   -kernel-hashes X   on or off: measure kernel, initrd and command line (default: on with OVMF.amdsev.fd)
 
 Control
-  -monitor PATH      socket of QEMU's monitor (default $MONITOR_PATH)
-  -log PATH          log of the command line and the console (default ${QEMU_CONSOLE_LOG:-stdout.log})
+  -monitor PATH      socket of QEMU's monitor (default $MONITOR_PATH); one guest at a time has it, and its log
+  -log PATH          log of the command line and the console, a new file each time
+                     (default ${QEMU_CONSOLE_LOG:-stdout.log})
   -qemu PATH         QEMU to use (default ${QEMU_EXE:-bin/qemu-system-x86_64 beside the firmware})
   -dry-run           print QEMU's arguments, one a line, change nothing, start no guest
   -help              this text
@@ -181,9 +182,38 @@ need_file() {
     [ -r "$resolved" ] || stop 66 "$1 '$2' cannot be read by $(id -un): change its mode or owner, or run as one who may"
 }
 
+# Whether two names mean one file, through whatever links; it need not be there yet.
+# shellcheck disable=SC3013 # -ef is in all shells this runs under; where it fails, equal names are left
+same() {
+    [ "$1" != "$2" ] || return 0
+    case $1 in */*) first=${1%/*}/ ;; *) first=./ ;; esac
+    case $2 in */*) second=${2%/*}/ ;; *) second=./ ;; esac
+    [ "$first${1##*/}" -ef "$second${2##*/}" ] 2>/dev/null ||
+        { [ "${1##*/}" = "${2##*/}" ] && [ "$first" -ef "$second" ] 2>/dev/null; }
+}
+
+# What the guest has a file for, if for anything: FILE and more pairs of a use and its file, which may be empty.
+use_of() {
+    file=$1
+    shift
+    set -- "$@" disk "$HDA" CD-ROM "$CDROM_FILE" kernel "$KERNEL_FILE" initrd "$INITRD_FILE" \
+        'certificate blob' "$CERTS_PATH" firmware "${image:-$code}"
+    while [ $# -gt 0 ]; do
+        use=$1
+        [ -z "$2" ] || ! same "$file" "$2" || return 0
+        shift 2
+    done
+    return 1
+}
+
 # Bytes of a file as two hexadecimal digits each: FILE OFFSET COUNT.
 bytes() {
     od -An -v -tx1 -j "$2" -N "$3" <"$1" 2>/dev/null | tr -d ' \n'
+}
+
+# A volume of variables says what it is at byte 16, by the GUID of its file system.
+is_store() {
+    [ "$(bytes "$1" 16 16)" = 8d2bf1ff96768b4ca9852747075b4f50 ]
 }
 
 # --- 3. The command line ------------------------------------------------------------------------------------------
@@ -353,8 +383,8 @@ if [ -d "$UEFI_PATH" ]; then
 else
     need_file firmware "$UEFI_PATH" 'give a folder or a file with -bios, or set UEFI_PATH at the head of the script'
     name=${resolved##*/}
-    # An image that begins with a variable store (the GUID of its volume stands at byte 16) cannot be the code half.
-    whole=$([ "$(bytes "$resolved" 16 16)" != 8d2bf1ff96768b4ca9852747075b4f50 ] || echo yes)
+    # An image that begins with a variable store cannot be the code half.
+    whole=$(! is_store "$resolved" || echo yes)
     if [ "$dialect" = upstream ]; then
         image=$resolved
     elif [ -n "$VARS_FILE" ]; then
@@ -476,7 +506,8 @@ if [ -n "$code" ]; then
         name=${guest##*/}
         short=${name%.*}
         [ -n "$beside" ] && vars=$beside/${short:-$name}.fd
-        if [ -z "$vars" ] || { [ ! -e "$vars" ] && [ ! -w "$beside" ]; }; then
+        # A disk that is called NAME.fd is not its own store.
+        if [ -z "$vars" ] || use_of "$vars" || { [ ! -e "$vars" ] && [ ! -w "$beside" ]; }; then
             if [ -z "$STATE_PATH" ]; then
                 [ -n "${XDG_STATE_HOME:-${HOME:-}}" ] ||
                     stop 66 "there is no place for the variable store: neither HOME nor XDG_STATE_HOME is set; give -vars"
@@ -492,14 +523,17 @@ fi
 check_vars() {
     need_file 'variable store' "$vars" 'check the path after -vars'
     vars=$resolved
+    ! use_of "$vars" || stop 66 "variable store '$vars' is the $use too: give a file of the guest's own with -vars"
+    is_store "$vars" || stop 66 "'$vars' is no variable store, it does not begin like one: give another with -vars," \
+        "or move it away and a new one is made"
     [ -w "$vars" ] || stop 66 "variable store '$vars' cannot be written by $(id -un): change its mode or owner, or give" \
         "another with -vars"
     if absolute "$template"; then
-        [ "$resolved" != "$vars" ] || stop 66 "variable store '$vars' is the template of all guests: give a" \
+        ! same "$resolved" "$vars" || stop 66 "variable store '$vars' is the template of all guests: give a" \
             "file of the guest's own with -vars"
         [ "$(wc -c <"$vars")" -eq "$(wc -c <"$resolved")" ] ||
-            stop 66 "variable store '$vars' belongs to other firmware, its size is not that of '$template': remove it" \
-                "(boot entries in it are lost) or give another with -vars"
+            stop 66 "variable store '$vars' belongs to other firmware, its size is not that of '$template': move it" \
+                "away and a new one is made, without its boot entries, or give another with -vars"
     fi
 }
 
@@ -516,6 +550,7 @@ make_vars() {
         stop 66 "variable store '$vars' cannot be written: give another file with -vars"
     fi
     rm -f -- "$fresh"
+    fresh=
     [ "$temporary_vars" = 1 ] || note "new variable store: $vars"
 }
 
@@ -524,6 +559,8 @@ if [ -n "$vars" ] && [ -e "$vars" ]; then
 elif [ -n "$code" ]; then
     need_file 'variable store template' "$template" 'give a folder that holds OVMF_VARS.fd with -bios'
     template=$resolved
+    is_store "$template" || stop 66 "variable store template '$template' is no variable store, it does not begin like" \
+        "one: give a folder that holds OVMF_VARS.fd with -bios"
 fi
 
 # --- 6. What this machine allows ----------------------------------------------------------------------------------
@@ -637,6 +674,14 @@ if [ -n "$BRIDGE" ]; then
 fi
 
 [ -n "$QEMU_CONSOLE_LOG" ] || QEMU_CONSOLE_LOG=$(pwd)/stdout.log
+new_log=1
+if absolute "$QEMU_CONSOLE_LOG" && [ "$resolved" = /dev/null ]; then
+    new_log=0
+elif [ -e "$QEMU_CONSOLE_LOG" ] && [ ! -f "$QEMU_CONSOLE_LOG" ]; then
+    stop 66 "log '$QEMU_CONSOLE_LOG' exists and is no plain file: give another with -log (/dev/null for none)"
+elif use_of "$QEMU_CONSOLE_LOG" 'variable store' "$vars" 'variable store template' "$template" monitor "$MONITOR_PATH"; then
+    stop 66 "log '$QEMU_CONSOLE_LOG' is the $use too, which would be lost: give another with -log"
+fi
 if [ -e "$MONITOR_PATH" ] && [ ! -S "$MONITOR_PATH" ]; then
     stop 66 "monitor '$MONITOR_PATH' exists and is no socket, QEMU would delete it: remove it or give another with -monitor"
 fi
@@ -644,6 +689,11 @@ fi
 # --- 7. Everything that must be undone ----------------------------------------------------------------------------
 
 work=
+new=
+fresh=
+dumps=
+monitor_lock=
+log_lock=
 terminal=
 pid=
 signal=
@@ -651,7 +701,38 @@ signal=
 # shellcheck disable=SC2317 # called by trap
 finish() {
     [ -z "$terminal" ] || stty "$terminal" <&3
-    [ -z "$work" ] || rm -rf -- "$work"
+    [ -z "$dumps" ] || echo "$dumps" >"$KVM_AMD_PARAMETERS/dump_all_vmcbs"
+    for file in "$work" "$new" "$fresh"; do
+        [ -z "$file" ] || rm -rf -- "$file"
+    done
+    # Who found it free after QEMU's end has another number in it: that one stays.
+    for lock in "$monitor_lock" "$log_lock"; do
+        [ -z "$lock" ] || { rm -f -- "$lock/$$" ${pid:+"$lock/$pid"} && rmdir -- "$lock" 2>/dev/null; }
+    done
+}
+
+# Keeps a file from other guests: NAME FILE OPTION. The folder FILE.lock holds a file named by the number of the process
+# whose end frees it. A killed one leaves it; of several that find it, one can rename it to its own number.
+hold() {
+    lock=$2.lock
+    if mkdir -- "$lock" 2>/dev/null; then
+        : >"$lock/$$"
+        return
+    fi
+    [ -d "$lock" ] || stop 66 "$1 '$2' cannot be written, no '$lock' can be made: give another with $3"
+    for holder in "$lock"/*; do holder=${holder##*/}; done
+    case $holder in
+        "$$") return ;;
+        *[!0-9]*) holder=unknown ;;
+        *)
+            if ! kill -0 "$holder" 2>/dev/null && [ ! -e "/proc/$holder" ] &&
+                mv -- "$lock/$holder" "$lock/$$" 2>/dev/null; then
+                return
+            fi
+            ;;
+    esac
+    stop 66 "$1 '$2' belongs to another guest (process $holder): give each guest a monitor and a log of its own with" \
+        "-monitor and -log, or end that one; if there is none, remove '$lock'"
 }
 
 # The first signal asks QEMU to end, a second one does not ask.
@@ -673,8 +754,17 @@ if [ "$dry_run" = 0 ]; then
     trap 'caught 2' INT
     trap 'caught 3' QUIT
     trap 'caught 15' TERM
-    ( : >"$QEMU_CONSOLE_LOG" ) 2>/dev/null ||
-        stop 66 "log '$QEMU_CONSOLE_LOG' cannot be written: give another with -log"
+    hold monitor "$MONITOR_PATH" -monitor
+    monitor_lock=$lock
+    # The log is a new file that gets its name when it is begun: what a link of that name leads to stays as it is.
+    if [ "$new_log" = 1 ]; then
+        hold log "$QEMU_CONSOLE_LOG" -log
+        log_lock=$lock
+        case $QEMU_CONSOLE_LOG in */*) folder=${QEMU_CONSOLE_LOG%/*}/ ;; *) folder=./ ;; esac
+        if ! new=$(mktemp -- "$folder.log.XXXXXX" 2>/dev/null) || ! chmod -- =rw "$new"; then
+            stop 66 "log '$QEMU_CONSOLE_LOG' cannot be written, no file can be made beside it: give another with -log"
+        fi
+    fi
     work=$(mktemp -d -- "${TMPDIR:-/tmp}/launch-qemu.XXXXXX") ||
         stop 66 "no folder can be made in '${TMPDIR:-/tmp}': set TMPDIR to one that can be written"
     mkfifo -- "$work/console" || stop 66 "no pipe can be made in '$work': set TMPDIR to a file system that has them"
@@ -793,13 +883,21 @@ fi
 
 if [ "$ALLOW_DEBUG" = 1 ]; then
     if [ -w "$KVM_AMD_PARAMETERS/dump_all_vmcbs" ]; then
+        # It holds for all guests of this machine: as long as this one runs, unless it was on already.
+        read -r before <"$KVM_AMD_PARAMETERS/dump_all_vmcbs" || :
+        case $before in N | 0) dumps=$before ;; esac
         echo 1 >"$KVM_AMD_PARAMETERS/dump_all_vmcbs"
     else
         note "no VMCB will be dumped: $KVM_AMD_PARAMETERS/dump_all_vmcbs is not there or needs root"
     fi
 fi
 
-print_command "$@" >"$QEMU_CONSOLE_LOG"
+if [ -n "$new" ]; then
+    if ! print_command "$@" >"$new" || ! mv -f -- "$new" "$QEMU_CONSOLE_LOG"; then
+        stop 66 "log '$QEMU_CONSOLE_LOG' cannot be written: give another with -log"
+    fi
+    new=
+fi
 print_command "$@" >&2
 if [ -t 3 ] && terminal=$(stty -g <&3 2>/dev/null); then
     note 'Ctrl-C goes to the guest; Ctrl-] ends it'
@@ -813,6 +911,10 @@ pid=starting
 "$@" <&3 3<&- >"$work/console" 2>&1 &
 pid=$!
 [ -z "$signal" ] || kill -TERM "$pid"
+# QEMU may outlive a script that is killed.
+for lock in "$monitor_lock" "$log_lock"; do
+    [ -z "$lock" ] || mv -- "$lock/$$" "$lock/$pid"
+done
 again=1
 while [ "$again" = 1 ]; do
     again=0

@@ -12,6 +12,7 @@ pub const TESTS: &[(&str, Test)] = &[
     ("devices::more_processors", more_processors),
     ("devices::guest_output_and_exit_code", guest_output_and_exit_code),
     ("devices::nothing_is_left", nothing_is_left),
+    ("devices::dumps_of_one_guest", dumps_of_one_guest),
     ("devices::installed_elsewhere", installed_elsewhere),
 ];
 
@@ -105,6 +106,24 @@ fn nothing_is_left(shell: &Shell) -> Result<(), Failed> {
         (true, true, []) => Ok(()),
         (_, _, left) => Err(format!("seen {seen:?}, left {left:?}: {}", said(&output)).into()),
     }
+}
+
+/// What -allow-debug switches on holds for all guests: it is as before when this one has ended.
+fn dumps_of_one_guest(shell: &Shell) -> Result<(), Failed> {
+    for before in ["N\n", "Y\n"] {
+        let stage = Stage::new(&OLD);
+        stage.write("parameters/dump_all_vmcbs", before.as_bytes());
+        stage.guest(&format!("cat '{}' >\"$here/seen\"; exit 3\n", stage.path("parameters/dump_all_vmcbs").display()));
+        let output = stage.run(shell, &["-sev", "-allow-debug"]);
+        let seen = std::fs::read_to_string(stage.path("the bundle/usr/local/bin/seen")).unwrap_or_default();
+        let after = std::fs::read_to_string(stage.path("parameters/dump_all_vmcbs"))?;
+        // A plain file keeps what is written to it; the kernel's says Y for 1.
+        let restored = after == if before == "N\n" { before } else { "1\n" };
+        if output.status.code() != Some(3) || seen != "1\n" || !restored {
+            return Err(format!("{before:?} became {seen:?}, then {after:?}: {}", said(&output)).into());
+        }
+    }
+    Ok(())
 }
 
 /// Installed, the script lies in a folder beside bin and share, and is called through a link or from where it lies.

@@ -6,6 +6,8 @@
 
 mod answers;
 mod devices;
+mod locks;
+mod logs;
 mod refusals;
 mod seed;
 mod stage;
@@ -40,7 +42,9 @@ fn main() -> ExitCode {
         for refusal in refusals::all() {
             add(format!("refuses::{}", refusal.name), Box::new(move |shell| refusal.check(shell)));
         }
-        for (name, test) in words::TESTS.iter().chain(stores::TESTS).chain(devices::TESTS) {
+        for (name, test) in
+            locks::TESTS.iter().chain(words::TESTS).chain(stores::TESTS).chain(devices::TESTS).chain(logs::TESTS)
+        {
             add((*name).to_owned(), Box::new(test));
         }
         for exit in terminal::EXITS {

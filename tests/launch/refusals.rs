@@ -2,13 +2,13 @@
 
 use crate::answers::{AMD_6_1, AMD_8_2, Answers, OLD, UPSTREAM};
 use crate::seed::qcow2;
-use crate::stage::{Shell, Stage, said};
+use crate::stage::{STORE_GUID, Shell, Stage, said};
 use libtest_mimic::Failed;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
 
 /// A user that owns nothing here; only root can become it, and only root needs to.
-const NOBODY: u32 = 65534;
+pub const NOBODY: u32 = 65534;
 
 pub struct Refusal {
     pub name: &'static str,
@@ -46,7 +46,8 @@ impl Refusal {
     pub fn check(&self, shell: &Shell) -> Result<(), Failed> {
         let stage = Stage::new(self.answers);
         (self.spoil)(&stage);
-        let before = ["work", "in", "tmp"].map(|folder| stage.path(folder).is_dir().then(|| stage.list(folder)));
+        let found = || ["work", "in", "tmp"].map(|folder| stage.path(folder).is_dir().then(|| stage.contents(folder)));
+        let before = found();
         let mut command = stage.command(shell, self.arguments);
         if self.as_nobody && rustix::process::getuid().is_root() {
             command.uid(NOBODY).gid(NOBODY);
@@ -56,16 +57,16 @@ impl Refusal {
         if output.status.code() != Some(self.code) || self.says.iter().any(|part| !words.contains(part)) {
             return Err(format!("code {} and {:?} were expected: {}", self.code, self.says, said(&output)).into());
         }
-        let after = ["work", "in", "tmp"].map(|folder| stage.path(folder).is_dir().then(|| stage.list(folder)));
+        let after = found();
         if stage.argv().is_some() || before != after {
-            return Err(format!("QEMU was started, or something was left: {before:?}, {after:?}").into());
+            return Err(format!("QEMU was started, or something was changed: {before:?}, {after:?}").into());
         }
         Ok(())
     }
 }
 
 pub fn all() -> Vec<Refusal> {
-    [words(), files(), disks(), machine(), qemu()].into_iter().flatten().collect()
+    [words(), files(), logs(), disks(), machine(), qemu()].into_iter().flatten().collect()
 }
 
 fn words() -> Vec<Refusal> {
@@ -120,8 +121,43 @@ fn files() -> Vec<Refusal> {
         refusal("store_is_the_template", &["-vars", "t"], 66, &["template of all guests", "-vars"]).when(|stage| {
             std::os::unix::fs::symlink(stage.path(&format!("{SHARE}/OVMF_VARS.fd")), stage.path("work/t")).unwrap()
         }),
-        refusal("store_of_other_firmware", &["-vars", "v"], 66, &["v' belongs to other firmware", "remove it"])
-            .when(|stage| stage.write("work/v", b"short")),
+        refusal("store_is_a_name_of_the_template", &["-vars", "t"], 66, &["template of all guests", "-vars"]).when(
+            |stage| std::fs::hard_link(stage.path(&format!("{SHARE}/OVMF_VARS.fd")), stage.path("work/t")).unwrap(),
+        ),
+        refusal("store_of_other_firmware", &["-vars", "v"], 66, &["v' belongs to other firmware", "move it away"])
+            .when(|stage| stage.write("work/v", &[[0; 16], STORE_GUID].concat())),
+        refusal("store_is_none", &["-vars", "v"], 66, &["v' is no variable store", "-vars, or move it away"])
+            .when(|stage| stage.write("work/v", &[7; 48])),
+        refusal(
+            "store_is_none_and_has_no_template",
+            &["-bios", "X_CODE.fd", "-vars", "v"],
+            66,
+            &["v' is no variable store", "-vars, or move it away"],
+        )
+        .when(|stage| {
+            stage.write("work/X_CODE.fd", b"code");
+            stage.write("work/v", b"a letter");
+        }),
+        refusal("store_beside_the_disk_is_none", &["-hda", "d.img"], 66, &["d.fd' is no variable store", "-vars"])
+            .when(|stage| {
+                stage.write("work/d.img", b"some bytes");
+                stage.write("work/d.fd", b"a letter");
+            }),
+        refusal("store_is_the_disk", &["-hda", "f", "-vars", "f"], 66, &["f' is the disk too", "-vars"])
+            .when(|stage| stage.write("work/f", &[[0; 16], STORE_GUID, [1; 16]].concat())),
+        refusal("store_is_the_cdrom", &["-cdrom", "f", "-vars", "l"], 66, &["l' is the CD-ROM too", "-vars"]).when(
+            |stage| {
+                stage.write("work/f", &[[0; 16], STORE_GUID, [1; 16]].concat());
+                std::fs::hard_link(stage.path("work/f"), stage.path("work/l")).unwrap();
+            },
+        ),
+        refusal("store_is_the_code", &["-vars", "l"], 66, &["OVMF_CODE.fd' is the firmware too", "-vars"]).when(
+            |stage| {
+                std::os::unix::fs::symlink(stage.path(&format!("{SHARE}/OVMF_CODE.fd")), stage.path("work/l")).unwrap()
+            },
+        ),
+        refusal("template_is_none", &["-vars", "v"], 66, &["template", "OVMF_VARS.fd' is no variable store", "-bios"])
+            .when(|stage| stage.write(&format!("{SHARE}/OVMF_VARS.fd"), b"a letter")),
         refusal(
             "store_in_the_firmware",
             &["-bios", "f", "-vars", "v"],
@@ -136,9 +172,48 @@ fn files() -> Vec<Refusal> {
         refusal("no_kernel", &["-kernel", "k"], 66, &["kernel 'k' does not exist", "-kernel"]),
         refusal("kernel_is_a_folder", &["-kernel", "."], 66, &["kernel '.' is a folder", "-kernel"]),
         refusal("no_cdrom", &["-cdrom", "c"], 66, &["CD-ROM 'c' does not exist", "-cdrom"]),
-        refusal("log", &["-log", "no/log"], 66, &["log 'no/log' cannot be written", "-log"]),
         refusal("monitor_is_a_file", &["-monitor", "m"], 66, &["'m' exists and is no socket", "-monitor"])
             .when(|stage| stage.write("work/m", b"precious")),
+    ]
+}
+
+/// The log replaces what has its name: nothing that the guest needs may go that way.
+fn logs() -> Vec<Refusal> {
+    const CODE: &str = "the bundle/usr/local/share/qemu/OVMF_CODE.fd";
+    fn file(stage: &Stage) {
+        stage.write("work/f", b"precious");
+    }
+    vec![
+        refusal("log", &["-log", "no/log"], 66, &["log 'no/log' cannot be written", "-log"]),
+        refusal("log_is_a_folder", &["-log", "in"], 66, &["log 'in' exists and is no plain file", "-log"])
+            .when(|stage| std::fs::create_dir(stage.path("work/in")).unwrap()),
+        refusal("log_is_a_socket", &["-log", "s"], 66, &["log 's' exists and is no plain file", "-log"])
+            .when(|stage| drop(std::os::unix::net::UnixListener::bind(stage.path("work/s")).unwrap())),
+        refusal("log_is_the_disk", &["-hda", "f", "-log", "f"], 66, &["log 'f' is the disk too", "-log"]).when(file),
+        refusal("log_is_the_cdrom", &["-cdrom", "f", "-log", "../work/f"], 66, &["is the CD-ROM too", "-log"])
+            .when(file),
+        refusal("log_links_to_the_kernel", &["-kernel", "f", "-log", "l"], 66, &["log 'l' is the kernel too", "-log"])
+            .when(|stage| {
+                file(stage);
+                std::os::unix::fs::symlink("f", stage.path("work/l")).unwrap();
+            }),
+        refusal(
+            "log_is_a_name_of_the_initrd",
+            &["-kernel", "../kvm", "-initrd", "f", "-log", "l"],
+            66,
+            &["log 'l' is the initrd too", "-log"],
+        )
+        .when(|stage| {
+            file(stage);
+            std::fs::hard_link(stage.path("work/f"), stage.path("work/l")).unwrap();
+        }),
+        refusal("log_is_the_blob", &["-sev-snp", "-certs", "f", "-log", "f"], 66, &["is the certificate blob too"])
+            .with(&AMD_8_2)
+            .when(file),
+        refusal("log_is_the_firmware", &["-log", "l"], 66, &["log 'l' is the firmware too", "-log"])
+            .when(|stage| std::os::unix::fs::symlink(stage.path(CODE), stage.path("work/l")).unwrap()),
+        refusal("log_is_the_new_store", &["-vars", "v", "-log", "./v"], 66, &["is the variable store too", "-log"]),
+        refusal("log_is_the_monitor", &["-monitor", "m", "-log", "m"], 66, &["log 'm' is the monitor too", "-log"]),
     ]
 }
 

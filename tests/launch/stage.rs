@@ -147,6 +147,16 @@ impl Stage {
             .unwrap();
     }
 
+    /// What the plain files of a folder hold, links not followed.
+    pub fn contents(&self, folder: &str) -> Vec<(String, Option<Vec<u8>>)> {
+        let read = |name: String| {
+            let path = self.path(folder).join(&name);
+            let plain = path.symlink_metadata().unwrap().is_file();
+            (name, plain.then(|| std::fs::read(&path).unwrap()))
+        };
+        self.list(folder).into_iter().map(read).collect()
+    }
+
     pub fn command<A: AsRef<OsStr>>(&self, shell: &Shell, arguments: &[A]) -> Command {
         let mut command = Command::new(shell.command[0]);
         command.args(&shell.command[1..]).arg(self.path("the bundle/launch-qemu.sh")).args(arguments);
