@@ -207,6 +207,11 @@ find_signature() {
     for signature in "$1".sigs/*.sig; do
         [ -f "$signature" ] || continue
         tried=$((tried + 1))
+        shown=$(printf '%s' "${signature##*/}" | tr -c 'A-Za-z0-9._+-' '?')
+        if [ "$shown" != "${signature##*/}" ]; then
+            printf '  %s: no signature of a release has such a name\n' "$shown" >>"$work/complaints"
+            continue
+        fi
         cat "$signature" >"$work/sig"
         if [ -n "$identity" ]; then
             printf '%s\n' "$identity" >"$work/principals"
@@ -214,7 +219,7 @@ find_signature() {
             # A line of the list may name several, and patterns to be left out.
             tr ',' '\n' <"$work/found" | sed '/^!/d; /^$/d' >"$work/principals"
         else
-            printf '  %s: its key is not among the allowed signers\n' "${signature##*/}" >>"$work/complaints"
+            printf '  %s: its key is not among the allowed signers\n' "$shown" >>"$work/complaints"
             continue
         fi
         while IFS= read -r principal; do
@@ -224,7 +229,9 @@ find_signature() {
                 return 0
             fi
             # It ends its lines with a carriage return.
-            tr -d '\r' <"$work/said" | sed "s|^|  ${signature##*/}: |" >>"$work/complaints"
+            tr -d '\r' <"$work/said" | while IFS= read -r line; do
+                printf '  %s: %s\n' "$shown" "$line"
+            done >>"$work/complaints"
         done <"$work/principals"
     done
     [ $tried -gt 0 ] || printf '  %s\n' "$1.sigs holds no *.sig" >>"$work/complaints"
@@ -258,7 +265,7 @@ check_signature() {
         stop 5 "$bundle/SHA256SUMS" "it is not the one that ${outer##*/} was signed for" \
             "use the folder and the signed file of one release"
     fi
-    printf 'origin: signed by %s (%s)\n' "$signer" "${signature##*/}"
+    printf 'origin: signed by %s (%s)\n' "$signer" "$shown"
 }
 
 # The form of SHA256SUMS: digest, two spaces, a path inside the bundle; each path once.

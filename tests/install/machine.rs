@@ -223,6 +223,18 @@ impl<'a> Install<'a> {
         self
     }
 
+    /// With a variable of the environment.
+    pub fn env<S: AsRef<std::ffi::OsStr>>(mut self, name: &str, value: S) -> Self {
+        self.command.env(name, value);
+        self
+    }
+
+    /// Started in a folder.
+    pub fn inside(mut self, folder: &Path) -> Self {
+        self.command.current_dir(folder);
+        self
+    }
+
     /// As a user without rights.
     pub fn without_rights(mut self) -> Self {
         self.command.uid(65534).gid(65534);
