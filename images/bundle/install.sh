@@ -37,8 +37,9 @@ Then every file of the bundle (a changed, missing or additional file, or a link,
 and free space: on /boot 80 MiB are kept for an initramfs.
 
 What goes where: usr/local/* to PREFIX; launch-qemu.sh to PREFIX/bin; kvm.conf to /etc/modprobe.d/snp-kvm.conf (a file of
-other content is kept as snp-kvm.conf.backup-DIGEST); the kernel to /lib/modules/VERSION (to /usr/lib/modules where /lib
-is a link, or missing) and /boot. PREFIX/share/snp/journal lists what was written: sha256sum -c checks it.
+other content is kept as snp-kvm.conf.backup-DIGEST, a link as snp-kvm.conf.backup-link-DIGEST); the kernel to
+/lib/modules/VERSION (to /usr/lib/modules where /lib is a link, or missing) and /boot. PREFIX/share/snp/journal lists what
+was written: sha256sum -c checks it.
 
 The kernel's boot entry is made by the tools the system has, the first of:
   1. kernel-install, where grubby, 20-grub.install or systemd-boot is in use (kernel and entry are then its business; not
@@ -765,14 +766,29 @@ write_journal() {
     cmp -s "$work/journal" "$journal" || write "$work/journal" "$(digest <"$work/journal")" 644 "$journal"
 }
 
-# Keeps what stood in the place of kvm.conf, under a name that modprobe does not read.
+# Keeps what stood in the place of kvm.conf, under a name that modprobe does not read: a file with its mode and owner, a link
+# as a link, since what it leads to may lie outside of the root and be for other eyes. $2 is the digest of what comes.
 back_up() {
-    kept=$(digest <"$1")
-    backup=$1.backup-$(printf '%s' "$kept" | cut -c 1-12)
-    [ -e "$backup" ] || {
-        tell "back up $1 to ${backup##*/}"
-        [ $dry = 1 ] || write "$1" "$kept" 644 "$backup"
-    }
+    if [ -L "$1" ]; then
+        backup=$1.backup-link-$(readlink "$1" | digest | cut -c 1-12)
+    elif [ -f "$1" ] && kept=$(digest <"$1") && [ "$kept" != "$2" ]; then
+        backup=$1.backup-$(printf '%s' "$kept" | cut -c 1-12)
+    else
+        return 0
+    fi
+    if [ -e "$backup" ] || [ -L "$backup" ]; then return 0; fi
+    tell "back up $1 to ${backup##*/}"
+    if [ $dry = 1 ]; then
+        return 0
+    elif [ -L "$1" ]; then
+        mv "$1" "$backup" || stop 11 "$1" "it cannot be renamed to ${backup##*/}" "look at that place, then run this again"
+    else
+        temp=$(mktemp "${1%/*}/.snp.XXXXXX") || stop 11 "${1%/*}" "no file can be made in it"
+        cp -p "$1" "$temp" || stop 11 "$backup" "it cannot be written"
+        [ "$(digest <"$temp")" = "$kept" ] || stop 11 "$1" "it changed while it was copied" "run this again"
+        mv -f "$temp" "$backup" || stop 11 "$backup" "it cannot be put in place"
+        temp=''
+    fi
 }
 
 # Does what the plan says, file by file; $1 tells which: those from the bundle or those from the kernel's tarball.
@@ -783,9 +799,7 @@ write_files() {
         *) [ "$1" = bundle ] || continue ;;
         esac
         [ "$state" != same ] || continue
-        if [ "$state" = replace ] && [ "$target" = /etc/modprobe.d/snp-kvm.conf ] && [ "$(digest <"$host")" != "$sum" ]; then
-            back_up "$host"
-        fi
+        if [ "$state" = replace ] && [ "$target" = /etc/modprobe.d/snp-kvm.conf ]; then back_up "$host" "$sum"; fi
         tell "$state $host"
         if [ $dry = 0 ]; then
             [ "$1" = bundle ] || source=$stage/${source#"$work/unpacked/"}

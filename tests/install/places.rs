@@ -3,6 +3,7 @@
 use crate::Test;
 use crate::bundle::{Bundle, MODULES, VERSION, members};
 use crate::machine::{Install, Need, Shell, System};
+use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
 
 pub const TESTS: &[Test] = &[
@@ -14,6 +15,7 @@ pub const TESTS: &[Test] = &[
     ("only_the_wanted_parts_come", Need::Nothing, parts),
     ("damage_is_repaired_and_additions_stay", Need::Nothing, repair),
     ("another_kvm_conf_is_kept", Need::Nothing, back_up),
+    ("a_link_at_kvm_conf_is_kept_as_a_link", Need::Nothing, back_up_link),
     ("the_journal_covers_all_and_keeps_others", Need::Nothing, journal),
 ];
 
@@ -152,14 +154,42 @@ fn repair(shell: Shell) {
 fn back_up(shell: Shell) {
     let (bundle, system) = (Bundle::new(), System::new());
     system.folder("etc/modprobe.d");
-    std::fs::write(system.at("etc/modprobe.d/snp-kvm.conf"), "mine").unwrap();
+    let conf = system.at("etc/modprobe.d/snp-kvm.conf");
+    std::fs::write(&conf, "mine").unwrap();
+    std::fs::set_permissions(&conf, std::fs::Permissions::from_mode(0o600)).unwrap();
     for _ in 0..2 {
         Install::new(shell, &bundle).root(&system).with(&["--only", "kvm-conf"]).run().expect(0, &[]);
         assert!(system.read("etc/modprobe.d/snp-kvm.conf").contains("sev-snp=1"));
         let digest = snpforge::digest::Digest::of(b"mine").to_string();
-        assert_eq!(system.read(&format!("etc/modprobe.d/snp-kvm.conf.backup-{}", &digest[..12])), "mine");
+        let backup = format!("etc/modprobe.d/snp-kvm.conf.backup-{}", &digest[..12]);
+        assert_eq!((&*system.read(&backup), system.mode(&backup)), ("mine", 0o600));
         assert_eq!(std::fs::read_dir(system.at("etc/modprobe.d")).unwrap().count(), 2);
     }
+}
+
+/// What a link leads to may be secret and of another system: nothing of it is copied. It may lead nowhere, too.
+fn back_up_link(shell: Shell) {
+    let (bundle, other) = (Bundle::new(), System::new());
+    std::fs::write(other.at("secret"), "secret").unwrap();
+    for target in [other.at("secret"), other.at("nothing"), other.path().to_path_buf()] {
+        let system = System::new();
+        system.folder("etc/modprobe.d").link("etc/modprobe.d/snp-kvm.conf", target.to_str().unwrap());
+        // A folder behind the link counts as a folder in the way.
+        let code = if target.is_dir() { 11 } else { 0 };
+        for _ in 0..2 {
+            Install::new(shell, &bundle).root(&system).with(&["--only", "kvm-conf"]).run().expect(code, &[]);
+        }
+        let mut links = Vec::new();
+        for entry in std::fs::read_dir(system.at("etc/modprobe.d")).unwrap() {
+            let path = entry.unwrap().path();
+            match std::fs::read_link(&path) {
+                Ok(to) => links.push((path.file_name().unwrap().to_str().unwrap().contains(".conf.backup-link-"), to)),
+                Err(_) => assert!(std::fs::read_to_string(&path).unwrap().contains("sev-snp=1")),
+            }
+        }
+        assert_eq!(links, [(code == 0, target)]);
+    }
+    assert_eq!(other.read("secret"), "secret");
 }
 
 fn journal(shell: Shell) {
