@@ -558,6 +558,22 @@ modules_equal() {
     [ -z "$depmod" ] || [ -s "$modules/$version/modules.dep" ]
 }
 
+# Modules are written file by file where others are there already: their folders must be folders of this place, no links.
+check_modules() {
+    awk '{
+        path = $0
+        while (sub(/\/[^\/]*$/, "", path)) print path
+    }' "$work/modules" | sort -u >"$work/folders"
+    while IFS= read -r path; do
+        if [ -L "$modules/$path" ] || { [ -e "$modules/$path" ] && [ ! -d "$modules/$path" ]; }; then
+            stop 11 "$modules/$path" "it is in the way of the kernel's modules, which need a folder here" "move it away"
+        fi
+    done <"$work/folders"
+    while IFS= read -r path; do
+        [ ! -d "$modules/$path" ] || stop 11 "$modules/$path" "it is in the way of a file of the kernel" "move it away"
+    done <"$work/modules"
+}
+
 plan_kernel() {
     read_kernel
     modules_path=/usr/lib/modules
@@ -568,9 +584,8 @@ plan_kernel() {
     mkdir "$work/unpacked"
     # By their names: asked for a folder, busybox's tar fails if the folder itself is no member.
     sed 's|^|boot/|' "$work/boot" | xargs tar -xzof "$tarball" -C "$work/unpacked"
-    if [ -L "$modules/$version" ] || { [ -e "$modules/$version" ] && [ ! -d "$modules/$version" ]; }; then
-        stop 11 "$modules/$version" "it is in the way of the kernel's modules" "move it away"
-    elif modules_equal; then
+    check_modules
+    if modules_equal; then
         modules_state=same
     elif [ -d "$modules/$version" ]; then
         modules_state=repair

@@ -11,6 +11,7 @@ pub const TESTS: &[Test] = &[
     ("a_read_only_prefix_is_seen_before", Need::Mounts, read_only),
     ("missing_rights_are_seen_before", Need::Root, rights),
     ("things_in_the_way_are_named", Need::Nothing, in_the_way),
+    ("no_module_is_written_through_a_link", Need::Nothing, linked_folders),
     ("a_signal_leaves_nothing_half", Need::Nothing, signal),
     ("a_file_that_changes_meanwhile_is_noticed", Need::Nothing, changes_meanwhile),
     ("a_failing_depmod_changes_nothing", Need::Nothing, failing_depmod),
@@ -106,6 +107,24 @@ fn in_the_way(shell: Shell) {
     let system = System::new();
     system.link("opt", "opt");
     Install::new(shell, &bundle).root(&system).run().expect(11, &["too many links"]);
+}
+
+/// A folder of modules may be a link out of the root: it is refused before anything is written through it.
+fn linked_folders(shell: Shell) {
+    let bundle = Bundle::new();
+    for at in ["", "/kernel", "/kernel/drivers/deep"] {
+        let (system, other) = (System::new(), System::new());
+        let place = format!("usr/lib/modules/{VERSION}{at}");
+        system.folder(Path::new(&place).parent().unwrap().to_str().unwrap());
+        system.link(&place, other.path().to_str().unwrap());
+        let before = (system.state(), other.state());
+        let word = format!("{place}: it is in the way of the kernel's modules");
+        Install::new(shell, &bundle).root(&system).run().expect(11, &[&word, "move it away"]);
+        assert_eq!(before, (system.state(), other.state()));
+    }
+    let system = System::new();
+    system.folder(&format!("usr/lib/modules/{VERSION}/kernel/drivers/snp_a.ko"));
+    Install::new(shell, &bundle).root(&system).run().expect(11, &["snp_a.ko: it is in the way of a file"]);
 }
 
 /// Replaces the depmod that the script finds, which runs before anything is in place.
