@@ -8,6 +8,8 @@
 set -eu
 umask 022
 export LC_ALL=C
+# With it, `cd` goes elsewhere than it is told.
+unset CDPATH
 # `su` without `-` leaves the folders of depmod and grub-mkconfig out.
 PATH=${PATH:+$PATH:}/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 export PATH
@@ -76,6 +78,20 @@ stop() {
 
 warn() {
     printf 'install.sh: warning: %s\n' "$*" >&2
+}
+
+# The absolute path without links of a folder, named first by what it is. `cd` would take `-P` for an option and `-` for the
+# folder before. The plan is a table of lines, and what is read from a command loses the line ends at its end.
+resolve() {
+    case $2 in
+    *[[:cntrl:]]*) stop 2 "$1" "its path holds a control character" "use another folder" ;;
+    /*) cd "$2" 2>/dev/null ;;
+    *) cd "./$2" 2>/dev/null ;;
+    esac || stop 11 "$1 $2" "this folder cannot be entered"
+    resolved=$(pwd -P && printf .)
+    resolved=${resolved%??}
+    case $resolved in *[[:cntrl:]]*) stop 2 "$1" "its path holds a control character" "use another folder" ;; esac
+    printf '%s\n' "$resolved"
 }
 
 # One line per deed, the same words whether it is done or only shown.
@@ -163,7 +179,7 @@ if [ -z "$signers" ] && [ -n "$identity$revoked" ]; then
     misuse "--identity, --revoked" "they mean something only with --allowed-signers"
 fi
 [ -d "$root" ] || misuse "--root $root" "there is no such folder"
-root=$(cd "$root" && pwd -P)
+root=$(resolve --root "$root")
 [ "$root" != / ] || root=''
 for file in "$signers" "$revoked"; do
     [ -z "$file" ] || { [ -f "$file" ] && [ -r "$file" ]; } || misuse "$file" "there is no such file, or it cannot be read"
@@ -190,13 +206,14 @@ digest() {
 script=$0
 [ ! -L "$script" ] || script=$(readlink -f "$script")
 case $script in */*) bundle=${script%/*} ;; *) bundle=. ;; esac
-bundle=$(cd "${bundle:-/}" && pwd -P)
+bundle=$(resolve "this bundle" "${bundle:-/}")
 name=${bundle##*/}
 if [ ! -f "$bundle/install.sh" ] || [ ! -f "$bundle/SHA256SUMS" ]; then
     stop 3 "$bundle" "this folder is no bundle: install.sh and SHA256SUMS do not lie in it" \
         "start the script in the unpacked snp-release-DATE folder"
 fi
-work=$(mktemp -d "${TMPDIR:-/tmp}/snp-install.XXXXXX") || stop 11 "${TMPDIR:-/tmp}" "no folder can be made in it" "set TMPDIR"
+temporary=$(resolve TMPDIR "${TMPDIR:-/tmp}")
+work=$(mktemp -d "$temporary/snp-install.XXXXXX") || stop 11 "${TMPDIR:-/tmp}" "no folder can be made in it" "set TMPDIR"
 
 # Checked is what was copied: a medium can change while it is read.
 cat "$bundle/SHA256SUMS" >"$work/sums"
@@ -243,7 +260,8 @@ check_signature() {
     command -v ssh-keygen >/dev/null 2>&1 ||
         stop 11 ssh-keygen "this machine lacks it, so --allowed-signers cannot be kept" "install OpenSSH 8.2 or newer"
     case $signers in */*) folder=${signers%/*} ;; *) folder=. ;; esac
-    case $(cd "${folder:-/}" && pwd -P)/ in
+    folder=$(resolve --allowed-signers "${folder:-/}")
+    case $folder/ in
     "$bundle"/*) stop 2 "$signers" "a list inside the bundle proves nothing about the bundle" "get it on another way" ;;
     esac
     case $name in
@@ -345,6 +363,7 @@ place() {
                 hops=$((hops + 1))
                 [ $hops -le 40 ] || stop 11 "$root$at/$step" "too many links follow one another" "look at the system's root"
                 link=$(readlink "$root$at/$step")
+                case $link in *[[:cntrl:]]*) stop 11 "$root$at/$step" "this link holds a control character" "make it anew" ;; esac
                 case $link in /*) at='' ;; esac
                 rest=$link/$rest
             else

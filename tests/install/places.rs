@@ -10,6 +10,7 @@ pub const TESTS: &[Test] = &[
     ("an_empty_root_gets_everything", Need::Nothing, empty_root),
     ("modules_go_where_the_system_looks", Need::Nothing, unmerged_root),
     ("links_of_a_root_stay_inside", Need::Nothing, links_stay_inside),
+    ("folders_are_the_named_ones", Need::Nothing, named_folders),
     ("a_second_run_changes_nothing", Need::Nothing, second_run),
     ("a_dry_run_writes_nothing_and_tells_all", Need::Nothing, dry_run),
     ("only_the_wanted_parts_come", Need::Nothing, parts),
@@ -80,6 +81,24 @@ fn links_stay_inside(shell: Shell) {
     let before = system.state();
     Install::new(shell, &bundle).root(&system).run().expect(BY_HAND, &[]);
     assert_eq!(before, system.state());
+}
+
+/// `cd` has ideas of its own: options, the folder before, CDPATH.
+fn named_folders(shell: Shell) {
+    let (bundle, here, elsewhere) = (Bundle::new(), System::new(), System::new());
+    for name in ["-P", "-", "named", "tmp"] {
+        here.folder(name);
+        elsewhere.folder(name);
+    }
+    let before = elsewhere.state();
+    for name in ["-P", "-", "named"] {
+        let install = Install::new(shell, &bundle).inside(here.path()).with(&["--root", name, "--no-kernel"]);
+        let install = install.env("CDPATH", elsewhere.path()).env("HOME", elsewhere.path());
+        install.env("OLDPWD", elsewhere.path()).env("TMPDIR", "tmp").run().expect(0, &["done:"]);
+        assert_eq!(here.read(&format!("{name}/opt/snp/bin/qemu-img")), "images");
+        assert_eq!(before, elsewhere.state());
+        assert_eq!(std::fs::read_dir(here.at("tmp")).unwrap().count(), 0);
+    }
 }
 
 fn second_run(shell: Shell) {
