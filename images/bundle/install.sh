@@ -757,18 +757,27 @@ place_modules() {
     if [ "$modules_state" = create ]; then
         mv "$stage/usr/lib/modules/$version" "$modules/$version" || stop 11 "$modules/$version" "it cannot be put in place"
     elif [ "$modules_state" = repair ]; then
-        (cd "$stage/usr/lib/modules" && find "$version" -type f) >"$work/there"
+        # What depmod wrote knows neither what comes now nor, from the stage, what others added. Gone first, it is made again
+        # by the next run, should this one end early. A link is nothing to write through.
+        for path in "$modules/$version"/modules.*; do
+            [ ! -L "$path" ] || rm -f "$path"
+        done
+        rm -f "$modules/$version/modules.dep"
         while IFS= read -r path; do
-            # What depmod wrote may know of modules that others added.
-            if grep -qFx "$path" "$work/modules"; then
-                ! cmp -s "$stage/usr/lib/modules/$path" "$modules/$path" || continue
-            else
-                [ ! -e "$modules/$path" ] || continue
-            fi
+            ! cmp -s "$stage/usr/lib/modules/$path" "$modules/$path" || continue
             mkdir -p "$modules/${path%/*}"
             mv -f "$stage/usr/lib/modules/$path" "$modules/$path" || stop 11 "$modules/$path" "it cannot be put in place"
-        done <"$work/there"
+        done <"$work/modules"
+        [ -z "$depmod" ] || run_depmod
     fi
+}
+
+# This machine's depmod on the modules of the system, wherever they lie in it.
+run_depmod() {
+    mkdir -p "$work/base/usr/lib"
+    ln -s "$modules" "$work/base/usr/lib/modules"
+    ln -s usr/lib "$work/base/lib"
+    "$depmod" -b "$work/base" "$version" || stop 11 "$depmod" "it failed on $modules/$version" "run it there, then run this again"
 }
 
 # The journal: what others wrote into it stays. Written before the files, so that nothing lies about unlisted.

@@ -2,7 +2,7 @@
 
 use crate::Test;
 use crate::bundle::{Bundle, MODULES, VERSION, members};
-use crate::machine::{Install, Need, Shell, System};
+use crate::machine::{Install, Need, Shell, System, script};
 use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
 
@@ -15,6 +15,7 @@ pub const TESTS: &[Test] = &[
     ("a_dry_run_writes_nothing_and_tells_all", Need::Nothing, dry_run),
     ("only_the_wanted_parts_come", Need::Nothing, parts),
     ("damage_is_repaired_and_additions_stay", Need::Nothing, repair),
+    ("modules_dep_knows_what_a_repair_brought", Need::Nothing, repair_dependencies),
     ("another_kvm_conf_is_kept", Need::Nothing, back_up),
     ("a_link_at_kvm_conf_is_kept_as_a_link", Need::Nothing, back_up_link),
     ("the_journal_covers_all_and_keeps_others", Need::Nothing, journal),
@@ -159,15 +160,51 @@ fn repair(shell: Shell) {
     let home = format!("usr/lib/modules/{VERSION}");
     std::fs::write(system.at(&format!("{home}/{}", MODULES[0])), "damaged").unwrap();
     std::fs::write(system.at(&format!("{home}/other.ko")), "of others").unwrap();
-    std::fs::write(system.at(&format!("{home}/modules.dep")), "knows other.ko").unwrap();
     std::fs::write(system.at("opt/snp/bin/qemu-img"), "damaged").unwrap();
     let run = Install::new(shell, &bundle).root(&system).run();
     run.expect(BY_HAND, &["repair", "replace"]);
     let content = &members()[4].1;
     assert_eq!(system.read(&format!("{home}/{}", MODULES[0])).as_bytes(), content);
     assert_eq!(system.read(&format!("{home}/other.ko")), "of others");
-    assert_eq!(system.read(&format!("{home}/modules.dep")), "knows other.ko");
     check_tree(&system, "usr/lib/modules");
+}
+
+/// depmod sees the modules of the system: those that came and those that others added.
+fn repair_dependencies(shell: Shell) {
+    let (bundle, system, other) = (Bundle::new(), System::new(), System::new());
+    system.folder("lib").folder("srv").link("lib/modules", "/srv/modules");
+    let listing =
+        "cd -P \"$2/lib/modules/$3\" && find . -name '*.ko' | sort >modules.dep && echo aliases >modules.alias";
+    script(&bundle.tools().join("depmod"), listing);
+    Install::new(shell, &bundle).root(&system).run().expect(BY_HAND, &[]);
+    let home = format!("srv/modules/{VERSION}");
+    assert_eq!(
+        system.read(&format!("{home}/modules.dep")),
+        "./kernel/drivers/deep/snp_b.ko\n./kernel/drivers/snp_a.ko\n"
+    );
+    std::fs::write(system.at(&format!("{home}/other.ko")), "of others").unwrap();
+    // The same kernel with one more module.
+    let mut more = members();
+    more.push((format!("usr/lib/modules/{VERSION}/kernel/snp_c.ko"), b"new".to_vec()));
+    bundle.kernel(&more, None);
+    bundle.sums();
+    // A link is not written through.
+    std::fs::write(other.at("aliases"), "of another system").unwrap();
+    std::fs::remove_file(system.at(&format!("{home}/modules.alias"))).unwrap();
+    system.link(&format!("{home}/modules.alias"), other.at("aliases").to_str().unwrap());
+    // Should depmod fail, the next run makes it again.
+    script(&bundle.tools().join("depmod"), &format!("case $2 in *snp-install.*) exit 1 ;; esac\n{listing}"));
+    Install::new(shell, &bundle).root(&system).run().expect(11, &["depmod: it failed on", "run this again"]);
+    assert!(!system.at(&format!("{home}/modules.dep")).exists());
+    script(&bundle.tools().join("depmod"), listing);
+    Install::new(shell, &bundle).root(&system).run().expect(BY_HAND, &["repair"]);
+    let all = "./kernel/drivers/deep/snp_b.ko\n./kernel/drivers/snp_a.ko\n./kernel/snp_c.ko\n./other.ko\n";
+    assert_eq!(system.read(&format!("{home}/modules.dep")), all);
+    assert_eq!(system.read(&format!("{home}/modules.alias")), "aliases\n");
+    assert_eq!(other.read("aliases"), "of another system");
+    let before = system.state();
+    Install::new(shell, &bundle).root(&system).run().expect(BY_HAND, &[]);
+    assert_eq!(before, system.state());
 }
 
 fn back_up(shell: Shell) {

@@ -129,9 +129,7 @@ fn linked_folders(shell: Shell) {
 
 /// Replaces the depmod that the script finds, which runs before anything is in place.
 fn depmod(bundle: &Bundle, text: &str) {
-    std::fs::create_dir_all(bundle.scratch.path().join("tools")).unwrap();
-    open(&bundle.scratch.path().join("tools"));
-    script(&bundle.scratch.path().join("tools/depmod"), text);
+    script(&bundle.tools().join("depmod"), text);
 }
 
 fn unfinished(system: &System) {
