@@ -63,7 +63,7 @@ Exit codes:
   5    a signature, a checksum or the set of files does not match
   11   this machine does not allow it: rights, space, a read-only place, a missing tool, something in the way
   20   the kernel's files are in place; its initramfs or boot entry is left to you, steps were printed
-  21   the kernel's files are in place; the system's own boot tools failed or made no entry
+  21   the kernel's files are in place; the system's own boot tools failed or made no entry or no initramfs
   129, 130, 143  interrupted
 After 2, 3 and 5 nothing was written, nor after 11, unless a write itself failed. Running again completes what is missing.
 HELP
@@ -95,7 +95,9 @@ resolve() {
 }
 
 # One line per deed, the same words whether it is done or only shown.
+acted=0
 tell() {
+    acted=1
     if [ "$dry" = 1 ]; then printf 'would: %s\n' "$*"; else printf '%s\n' "$*"; fi
 }
 
@@ -458,21 +460,43 @@ boot_steps() {
     esac
 }
 
+# Whether a boot entry names the kernel, in a form this script knows.
+entry_named() {
+    for folder in /boot /efi; do
+        folder=$(place $folder)
+        [ -d "$folder" ] || continue
+        [ -z "$(find "$folder" \( -name "*$version*.conf" -o -name "*$version*.efi" \) -type f 2>/dev/null)" ] || return 0
+        ! grep -qs "vmlinuz-$version" "$folder"/grub*/grub.cfg "$folder"/grub/grub.conf || return 0
+    done
+    return 1
+}
+
+# Whether an initramfs is there, under one of the names that their makers give it, or in one file with the kernel.
+initramfs_exists() {
+    for folder in /boot /efi "$modules_path/$version"; do
+        folder=$(place "$folder")
+        [ -d "$folder" ] || continue
+        [ -z "$(find "$folder" ! -type d \( -name "initrd.img-$version" -o -name "initrd-$version" -o -name "initramfs-$version" \
+            -o -name "initramfs-$version.img" -o -path "*/$version/initrd" -o -name "*$version*.efi" \) 2>/dev/null)" ] || return 0
+    done
+    return 1
+}
+
 # Whether the tools did what they are for: some succeed without making an entry.
 entry_exists() {
     case $method in
-    kernel-install)
-        for folder in /boot /efi; do
-            folder=$(place $folder)
-            [ -d "$folder" ] || continue
-            [ -z "$(find "$folder" \( -name "*$version*.conf" -o -name "*$version*.efi" \) -type f)" ] || return 0
-            ! grep -qs "vmlinuz-$version" "$folder"/grub*/grub.cfg "$folder"/grub/grub.conf || return 0
-        done
-        return 1
-        ;;
-    postinst.d) ! has update-initramfs || [ -e "$(place /boot)/initrd.img-$version" ] ;;
-    *) [ "$loader" = none ] || grep -qs "vmlinuz-$version" "$(place "/boot/$loader")/grub.cfg" ;;
+    kernel-install) entry_named ;;
+    *) initramfs_exists && { [ "$loader" = none ] || entry_named; } ;;
     esac
+}
+
+# Whether no tool is known here that would make the entry, and none made it: a hook may call one that is not known.
+lacks_entry() {
+    case $method in
+    kernel-install) return 1 ;;
+    postinst.d) [ $dry = 0 ] || [ $boot_todo = 0 ] || return 1 ;;
+    esac
+    [ "$loader" = none ] && ! entry_named
 }
 
 # --- 5. The plan: pure looking ----------------------------------------------------------------------------------
@@ -626,7 +650,7 @@ plan_kernel() {
     elif ! grep -qsxF "# kernel $version $tarball_sum" "$journal"; then
         list_modules "$modules"
     fi
-    if [ $kernel_todo = 1 ] || ! grep -qsxF "# boot $version $method" "$journal"; then
+    if [ $kernel_todo = 1 ] || ! grep -qsxF "# boot $version $method" "$journal" || ! entry_exists; then
         boot_todo=1
         [ "$method" = none ] || need "$(place /boot)" $((80 * 1024 * 1024))
     fi
@@ -882,12 +906,8 @@ make_entry() {
         [ $dry = 1 ] || entry_exists ||
             stop 21 "$method" "it succeeded, but there is no boot entry or initramfs for $version" \
                 "look at the set-up of this system's boot loader, then run install.sh again"
-        case $method in
-        dracut | mkinitcpio | mkinitfs)
-            [ "$loader" != none ] || left="no boot loader tool that this script knows (grub-mkconfig with its folder in /boot)"
-            ;;
-        esac
-        if [ $dry = 0 ] && [ -z "$left" ]; then
+        # Noted even if no loader is known: the tools need not run again for that.
+        if [ $dry = 0 ]; then
             booted=1
             compose_journal
             write_journal
@@ -944,7 +964,7 @@ if [ $kernel_todo = 1 ]; then
         compose_journal
     fi
 fi
-if [ -s "$work/needs" ]; then
+if ! cmp -s "$work/journal" "$journal"; then
     tell "write $journal"
     [ $dry = 1 ] || write_journal
 fi
@@ -953,16 +973,19 @@ if [ $kernel_todo = 1 ]; then
     [ $dry = 1 ] || place_modules
     write_files kernel
 fi
-[ ! -s "$work/needs" ] || restore_labels
+[ $acted = 0 ] || restore_labels
 [ $boot_todo = 0 ] || make_entry
-if [ ! -s "$work/needs" ]; then
+if [ -z "$left" ] && wanted kernel && lacks_entry; then
+    left="no boot loader tool that this script knows (grub-mkconfig with its folder in /boot)"
+fi
+if [ $acted = 0 ]; then
     [ -n "$left" ] || printf 'nothing to do: everything is in place\n'
 elif [ $dry = 1 ]; then
     printf 'nothing was written\n'
 else
     sync
     printf 'done: all of that is in place now\n'
-    [ $booted = 0 ] || printf 'kernel: choose %s in the boot menu; uname -r then prints it\n' "$version"
+    [ $booted = 0 ] || [ -n "$left" ] || printf 'kernel: choose %s in the boot menu; uname -r then prints it\n' "$version"
 fi
 if [ -n "$left" ]; then
     print_rest
