@@ -64,7 +64,7 @@ Exit codes:
   11   this machine does not allow it: rights, space, a read-only place, a missing tool, something in the way
   20   the kernel's files are in place; its initramfs or boot entry is left to you, steps were printed
   21   the kernel's files are in place; the system's own boot tools failed or made no entry or no initramfs
-  129, 130, 143  interrupted
+  129, 130, 131, 141, 143  interrupted (141: nobody read what it said)
 After 2, 3 and 5 nothing was written, nor after 11, unless a write itself failed. Running again completes what is missing.
 HELP
 }
@@ -111,6 +111,8 @@ clean() {
 trap clean EXIT
 trap 'exit 129' HUP
 trap 'exit 130' INT
+trap 'exit 131' QUIT
+trap 'exit 141' PIPE
 trap 'exit 143' TERM
 
 # --- 2. The command line ----------------------------------------------------------------------------------------

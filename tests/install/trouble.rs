@@ -140,7 +140,7 @@ fn unfinished(system: &System) {
 }
 
 fn signal(shell: Shell) {
-    for (name, code) in [("INT", 130), ("TERM", 143), ("HUP", 129)] {
+    for (name, code) in [("INT", 130), ("TERM", 143), ("HUP", 129), ("QUIT", 131), ("PIPE", 141)] {
         let (bundle, system) = (Bundle::new(), System::new());
         depmod(&bundle, &format!("kill -{name} $PPID; exit 0\n"));
         Install::new(shell, &bundle).root(&system).run().expect(code, &[]);
