@@ -628,7 +628,8 @@ plan_kernel() {
     choose_method
     mkdir "$work/unpacked"
     # By their names: asked for a folder, busybox's tar fails if the folder itself is no member.
-    sed 's|^|boot/|' "$work/boot" | xargs tar -xzof "$tarball" -C "$work/unpacked"
+    sed 's|^|boot/|' "$work/boot" | xargs tar -xzof "$tarball" -C "$work/unpacked" ||
+        stop 11 "$work" "the kernel cannot be unpacked there" "make room there, or set TMPDIR to a folder that has it"
     check_modules
     if modules_equal; then
         modules_state=same

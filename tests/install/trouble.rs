@@ -48,6 +48,15 @@ fn full(shell: Shell) {
     system.folder("boot/grub").tool("sbin/dracut", "");
     let run = mounted(shell, &bundle, &system, "mount -t tmpfs -o size=2m none boot");
     run.expect(11, &["/boot: 81 MiB are needed"]);
+    // What the script unpacks for a look needs room as well.
+    let mut big = members();
+    big[0].1 = vec![0; 2 << 20];
+    bundle.kernel(&big, None);
+    bundle.sums();
+    let scratch = bundle.scratch.path().join("tmp");
+    let mount = format!("mount -t tmpfs -o size=1m none '{}'", scratch.display());
+    let run = mounted(shell, &bundle, &System::new(), &mount);
+    run.expect(11, &["snp-install.", "the kernel cannot be unpacked there", "set TMPDIR"]);
 }
 
 fn read_only(shell: Shell) {
