@@ -7,7 +7,10 @@
 
 set -eu
 umask 022
+locale=${LC_ALL:-}
 export LC_ALL=C
+# With it, `cd` goes elsewhere than it is told.
+unset CDPATH
 # `su` without `-` leaves the folders of depmod and grub-mkconfig out.
 PATH=${PATH:+$PATH:}/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 export PATH
@@ -37,8 +40,9 @@ Then every file of the bundle (a changed, missing or additional file, or a link,
 and free space: on /boot 80 MiB are kept for an initramfs.
 
 What goes where: usr/local/* to PREFIX; launch-qemu.sh to PREFIX/bin; kvm.conf to /etc/modprobe.d/snp-kvm.conf (a file of
-other content is kept as snp-kvm.conf.backup-DIGEST); the kernel to /lib/modules/VERSION (to /usr/lib/modules where /lib
-is a link, or missing) and /boot. PREFIX/share/snp/journal lists what was written: sha256sum -c checks it.
+other content is kept as snp-kvm.conf.backup-DIGEST, a link as snp-kvm.conf.backup-link-DIGEST); the kernel to
+/lib/modules/VERSION (to /usr/lib/modules where /lib is a link, or missing) and /boot. PREFIX/share/snp/journal lists what
+was written: sha256sum -c checks it. A file of other content in PREFIX that it does not list is never replaced (exit code 11).
 
 The kernel's boot entry is made by the tools the system has, the first of:
   1. kernel-install, where grubby, 20-grub.install or systemd-boot is in use (kernel and entry are then its business; not
@@ -60,8 +64,8 @@ Exit codes:
   5    a signature, a checksum or the set of files does not match
   11   this machine does not allow it: rights, space, a read-only place, a missing tool, something in the way
   20   the kernel's files are in place; its initramfs or boot entry is left to you, steps were printed
-  21   the kernel's files are in place; the system's own boot tools failed or made no entry
-  129, 130, 143  interrupted
+  21   the kernel's files are in place; the system's own boot tools failed or made no entry or no initramfs
+  129, 130, 131, 141, 143  interrupted (141: nobody read what it said)
 After 2, 3 and 5 nothing was written, nor after 11, unless a write itself failed. Running again completes what is missing.
 HELP
 }
@@ -77,21 +81,41 @@ warn() {
     printf 'install.sh: warning: %s\n' "$*" >&2
 }
 
+# The absolute path without links of a folder, named first by what it is. `cd` would take `-P` for an option and `-` for the
+# folder before. The plan is a table of lines, and what is read from a command loses the line ends at its end.
+resolve() {
+    case $2 in
+    *[[:cntrl:]]*) stop 2 "$1" "its path holds a control character" "use another folder" ;;
+    /*) cd "$2" 2>/dev/null ;;
+    *) cd "./$2" 2>/dev/null ;;
+    esac || stop 11 "$1 $2" "this folder cannot be entered"
+    resolved=$(pwd -P && printf .)
+    resolved=${resolved%??}
+    case $resolved in *[[:cntrl:]]*) stop 2 "$1" "its path holds a control character" "use another folder" ;; esac
+    printf '%s\n' "$resolved"
+}
+
 # One line per deed, the same words whether it is done or only shown.
+acted=0
 tell() {
+    acted=1
     if [ "$dry" = 1 ]; then printf 'would: %s\n' "$*"; else printf '%s\n' "$*"; fi
 }
 
 # What was unfinished goes, whatever ends the script.
-work='' temp='' stage=''
+work='' temp='' stage='' journal_lock='' modules_lock=''
 clean() {
     [ -z "$temp" ] || rm -f "$temp"
     [ -z "$stage" ] || rm -rf "$stage"
     [ -z "$work" ] || rm -rf "$work"
+    [ -z "$modules_lock" ] || rmdir "$modules_lock" 2>/dev/null || :
+    [ -z "$journal_lock" ] || rmdir "$journal_lock" 2>/dev/null || :
 }
 trap clean EXIT
 trap 'exit 129' HUP
 trap 'exit 130' INT
+trap 'exit 131' QUIT
+trap 'exit 141' PIPE
 trap 'exit 143' TERM
 
 # --- 2. The command line ----------------------------------------------------------------------------------------
@@ -162,7 +186,7 @@ if [ -z "$signers" ] && [ -n "$identity$revoked" ]; then
     misuse "--identity, --revoked" "they mean something only with --allowed-signers"
 fi
 [ -d "$root" ] || misuse "--root $root" "there is no such folder"
-root=$(cd "$root" && pwd -P)
+root=$(resolve --root "$root")
 [ "$root" != / ] || root=''
 for file in "$signers" "$revoked"; do
     [ -z "$file" ] || { [ -f "$file" ] && [ -r "$file" ]; } || misuse "$file" "there is no such file, or it cannot be read"
@@ -170,7 +194,7 @@ done
 
 # --- 3. The bundle: whole, unchanged, signed --------------------------------------------------------------------
 
-for tool in awk cat chmod cmp cp cut df find grep gzip id ln mkdir mktemp mv od readlink rm sed sort sync \
+for tool in awk cat chmod cmp cp cut df find grep gzip id ln mkdir mktemp mv od readlink rm rmdir sed sort sync \
     tar tr uname wc xargs; do
     command -v $tool >/dev/null 2>&1 ||
         stop 11 "$tool" "this machine lacks it" "install it; busybox has all that this script needs"
@@ -189,13 +213,14 @@ digest() {
 script=$0
 [ ! -L "$script" ] || script=$(readlink -f "$script")
 case $script in */*) bundle=${script%/*} ;; *) bundle=. ;; esac
-bundle=$(cd "${bundle:-/}" && pwd -P)
+bundle=$(resolve "this bundle" "${bundle:-/}")
 name=${bundle##*/}
 if [ ! -f "$bundle/install.sh" ] || [ ! -f "$bundle/SHA256SUMS" ]; then
     stop 3 "$bundle" "this folder is no bundle: install.sh and SHA256SUMS do not lie in it" \
         "start the script in the unpacked snp-release-DATE folder"
 fi
-work=$(mktemp -d "${TMPDIR:-/tmp}/snp-install.XXXXXX") || stop 11 "${TMPDIR:-/tmp}" "no folder can be made in it" "set TMPDIR"
+temporary=$(resolve TMPDIR "${TMPDIR:-/tmp}")
+work=$(mktemp -d "$temporary/snp-install.XXXXXX") || stop 11 "${TMPDIR:-/tmp}" "no folder can be made in it" "set TMPDIR"
 
 # Checked is what was copied: a medium can change while it is read.
 cat "$bundle/SHA256SUMS" >"$work/sums"
@@ -207,6 +232,11 @@ find_signature() {
     for signature in "$1".sigs/*.sig; do
         [ -f "$signature" ] || continue
         tried=$((tried + 1))
+        shown=$(printf '%s' "${signature##*/}" | tr -c 'A-Za-z0-9._+-' '?')
+        if [ "$shown" != "${signature##*/}" ]; then
+            printf '  %s: no signature of a release has such a name\n' "$shown" >>"$work/complaints"
+            continue
+        fi
         cat "$signature" >"$work/sig"
         if [ -n "$identity" ]; then
             printf '%s\n' "$identity" >"$work/principals"
@@ -214,7 +244,7 @@ find_signature() {
             # A line of the list may name several, and patterns to be left out.
             tr ',' '\n' <"$work/found" | sed '/^!/d; /^$/d' >"$work/principals"
         else
-            printf '  %s: its key is not among the allowed signers\n' "${signature##*/}" >>"$work/complaints"
+            printf '  %s: its key is not among the allowed signers\n' "$shown" >>"$work/complaints"
             continue
         fi
         while IFS= read -r principal; do
@@ -224,7 +254,9 @@ find_signature() {
                 return 0
             fi
             # It ends its lines with a carriage return.
-            tr -d '\r' <"$work/said" | sed "s|^|  ${signature##*/}: |" >>"$work/complaints"
+            tr -d '\r' <"$work/said" | while IFS= read -r line; do
+                printf '  %s: %s\n' "$shown" "$line"
+            done >>"$work/complaints"
         done <"$work/principals"
     done
     [ $tried -gt 0 ] || printf '  %s\n' "$1.sigs holds no *.sig" >>"$work/complaints"
@@ -235,7 +267,8 @@ check_signature() {
     command -v ssh-keygen >/dev/null 2>&1 ||
         stop 11 ssh-keygen "this machine lacks it, so --allowed-signers cannot be kept" "install OpenSSH 8.2 or newer"
     case $signers in */*) folder=${signers%/*} ;; *) folder=. ;; esac
-    case $(cd "${folder:-/}" && pwd -P)/ in
+    folder=$(resolve --allowed-signers "${folder:-/}")
+    case $folder/ in
     "$bundle"/*) stop 2 "$signers" "a list inside the bundle proves nothing about the bundle" "get it on another way" ;;
     esac
     case $name in
@@ -258,7 +291,7 @@ check_signature() {
         stop 5 "$bundle/SHA256SUMS" "it is not the one that ${outer##*/} was signed for" \
             "use the folder and the signed file of one release"
     fi
-    printf 'origin: signed by %s (%s)\n' "$signer" "${signature##*/}"
+    printf 'origin: signed by %s (%s)\n' "$signer" "$shown"
 }
 
 # The form of SHA256SUMS: digest, two spaces, a path inside the bundle; each path once.
@@ -337,6 +370,7 @@ place() {
                 hops=$((hops + 1))
                 [ $hops -le 40 ] || stop 11 "$root$at/$step" "too many links follow one another" "look at the system's root"
                 link=$(readlink "$root$at/$step")
+                case $link in *[[:cntrl:]]*) stop 11 "$root$at/$step" "this link holds a control character" "make it anew" ;; esac
                 case $link in /*) at='' ;; esac
                 rest=$link/$rest
             else
@@ -376,13 +410,18 @@ has() {
     return 1
 }
 
-in_root() {
+# Runs a tool of the system, in the language that this script was started in.
+in_root() (
+    if [ -n "$locale" ]; then LC_ALL=$locale; else unset LC_ALL; fi
     if [ -z "$root" ]; then "$@"; else chroot "$root" "$@"; fi </dev/null
-}
+)
 
 # chroot without root rights, or into a folder without a shell, is not possible; looking costs nothing.
 enterable() {
-    [ -z "$root" ] || { [ "$(id -u)" = 0 ] && chroot "$root" /bin/sh -c : </dev/null >/dev/null 2>&1; }
+    [ -n "$root" ] || return 0
+    [ "$(id -u)" = 0 ] || return 1
+    # A dry run starts nothing of another system.
+    if [ $dry = 1 ]; then [ -x "$(place /bin/sh)" ]; else chroot "$root" /bin/sh -c : </dev/null >/dev/null 2>&1; fi
 }
 
 systemd_boot() {
@@ -431,21 +470,43 @@ boot_steps() {
     esac
 }
 
+# Whether a boot entry names the kernel, in a form this script knows.
+entry_named() {
+    for folder in /boot /efi; do
+        folder=$(place $folder)
+        [ -d "$folder" ] || continue
+        [ -z "$(find "$folder" \( -name "*$version*.conf" -o -name "*$version*.efi" \) -type f 2>/dev/null)" ] || return 0
+        ! grep -qs "vmlinuz-$version" "$folder"/grub*/grub.cfg "$folder"/grub/grub.conf || return 0
+    done
+    return 1
+}
+
+# Whether an initramfs is there, under one of the names that their makers give it, or in one file with the kernel.
+initramfs_exists() {
+    for folder in /boot /efi "$modules_path/$version"; do
+        folder=$(place "$folder")
+        [ -d "$folder" ] || continue
+        [ -z "$(find "$folder" ! -type d \( -name "initrd.img-$version" -o -name "initrd-$version" -o -name "initramfs-$version" \
+            -o -name "initramfs-$version.img" -o -path "*/$version/initrd" -o -name "*$version*.efi" \) 2>/dev/null)" ] || return 0
+    done
+    return 1
+}
+
 # Whether the tools did what they are for: some succeed without making an entry.
 entry_exists() {
     case $method in
-    kernel-install)
-        for folder in /boot /efi; do
-            folder=$(place $folder)
-            [ -d "$folder" ] || continue
-            [ -z "$(find "$folder" \( -name "*$version*.conf" -o -name "*$version*.efi" \) -type f)" ] || return 0
-            ! grep -qs "vmlinuz-$version" "$folder"/grub*/grub.cfg "$folder"/grub/grub.conf || return 0
-        done
-        return 1
-        ;;
-    postinst.d) ! has update-initramfs || [ -e "$(place /boot)/initrd.img-$version" ] ;;
-    *) [ "$loader" = none ] || grep -qs "vmlinuz-$version" "$(place "/boot/$loader")/grub.cfg" ;;
+    kernel-install) entry_named ;;
+    *) initramfs_exists && { [ "$loader" = none ] || entry_named; } ;;
     esac
+}
+
+# Whether no tool is known here that would make the entry, and none made it: a hook may call one that is not known.
+lacks_entry() {
+    case $method in
+    kernel-install) return 1 ;;
+    postinst.d) [ $dry = 0 ] || [ $boot_todo = 0 ] || return 1 ;;
+    esac
+    [ "$loader" = none ] && ! entry_named
 }
 
 # --- 5. The plan: pure looking ----------------------------------------------------------------------------------
@@ -463,10 +524,17 @@ plan_file() {
         stop 11 "$host" "a folder is where a file of the bundle belongs" "move it away, or choose another --prefix"
     elif [ ! -e "$host" ] && [ ! -L "$host" ]; then
         state=create
-    elif [ -f "$host" ] && [ ! -L "$host" ] && [ "$(digest <"$host")" = "$1" ] && mode_fits "$2" "$4" "$host"; then
-        state=same
+    elif [ -f "$host" ] && [ ! -L "$host" ] && [ "$(digest <"$host")" = "$1" ]; then
+        if mode_fits "$2" "$4" "$host"; then state=same; else state=replace; fi
     else
         state=replace
+        case $4 in
+        /etc/modprobe.d/snp-kvm.conf) ;;
+        "$prefix"/*)
+            cut -c 67- "$work/old" | grep -qxF "$4" ||
+                stop 11 "$host" "it is of others: $journal does not list it" "move it away, or choose another --prefix"
+            ;;
+        esac
     fi
     printf '%s\t%s\t%s\t%s\t%s\t%s\n' $state "$2" "$1" "$3" "$4" "$host" >>"$work/plan"
     printf '%s  %s\n' "$1" "$4" >>"$work/entries"
@@ -550,6 +618,22 @@ modules_equal() {
     [ -z "$depmod" ] || [ -s "$modules/$version/modules.dep" ]
 }
 
+# Modules are written file by file where others are there already: their folders must be folders of this place, no links.
+check_modules() {
+    awk '{
+        path = $0
+        while (sub(/\/[^\/]*$/, "", path)) print path
+    }' "$work/modules" | sort -u >"$work/folders"
+    while IFS= read -r path; do
+        if [ -L "$modules/$path" ] || { [ -e "$modules/$path" ] && [ ! -d "$modules/$path" ]; }; then
+            stop 11 "$modules/$path" "it is in the way of the kernel's modules, which need a folder here" "move it away"
+        fi
+    done <"$work/folders"
+    while IFS= read -r path; do
+        [ ! -d "$modules/$path" ] || stop 11 "$modules/$path" "it is in the way of a file of the kernel" "move it away"
+    done <"$work/modules"
+}
+
 plan_kernel() {
     read_kernel
     modules_path=/usr/lib/modules
@@ -559,10 +643,10 @@ plan_kernel() {
     choose_method
     mkdir "$work/unpacked"
     # By their names: asked for a folder, busybox's tar fails if the folder itself is no member.
-    sed 's|^|boot/|' "$work/boot" | xargs tar -xzof "$tarball" -C "$work/unpacked"
-    if [ -L "$modules/$version" ] || { [ -e "$modules/$version" ] && [ ! -d "$modules/$version" ]; }; then
-        stop 11 "$modules/$version" "it is in the way of the kernel's modules" "move it away"
-    elif modules_equal; then
+    sed 's|^|boot/|' "$work/boot" | xargs tar -xzof "$tarball" -C "$work/unpacked" ||
+        stop 11 "$work" "the kernel cannot be unpacked there" "make room there, or set TMPDIR to a folder that has it"
+    check_modules
+    if modules_equal; then
         modules_state=same
     elif [ -d "$modules/$version" ]; then
         modules_state=repair
@@ -584,7 +668,7 @@ plan_kernel() {
     elif ! grep -qsxF "# kernel $version $tarball_sum" "$journal"; then
         list_modules "$modules"
     fi
-    if [ $kernel_todo = 1 ] || ! grep -qsxF "# boot $version $method" "$journal"; then
+    if [ $kernel_todo = 1 ] || ! grep -qsxF "# boot $version $method" "$journal" || ! entry_exists; then
         boot_todo=1
         [ "$method" = none ] || need "$(place /boot)" $((80 * 1024 * 1024))
     fi
@@ -677,6 +761,24 @@ check_secure_boot() {
 
 # --- 7. Writing -------------------------------------------------------------------------------------------------
 
+# One run at a time in a place: two would put a kernel's modules into each other, or lose each other's lines of the journal.
+lock() {
+    mkdir -p "$1" || stop 11 "$1" "it cannot be made"
+    mkdir "$1/.snp-lock" 2>"$work/said" && return
+    [ -d "$1/.snp-lock" ] || stop 11 "$1" "no folder can be made in it: $(cat "$work/said")"
+    stop 11 "$1/.snp-lock" "another run of this script is at work there" \
+        "wait for its end; if there is none (the power failed, for instance): rmdir '$1/.snp-lock'"
+}
+
+lock_journal() {
+    [ -z "$journal_lock" ] || return 0
+    lock "${journal%/*}"
+    journal_lock=${journal%/*}/.snp-lock
+    # Another run may have written it since this one planned.
+    read_journal
+    compose_journal
+}
+
 # One file, whole or not at all: its source, the digest it must have, its mode, its place.
 write() {
     remedy="look at that place, then run this again: what is in place is kept"
@@ -692,7 +794,8 @@ write() {
 
 # Puts the kernel beside its place, complete with modules.dep, so that one renaming brings it in.
 unpack_kernel() {
-    mkdir -p "$modules" || stop 11 "$modules" "it cannot be made"
+    lock "$modules"
+    modules_lock=$modules/.snp-lock
     # Left by a run that could not clean up, when the power failed for instance.
     find "$modules" -name '.snp-stage.*' -prune -mmin +60 -exec rm -rf {} + 2>/dev/null || :
     stage=$(mktemp -d "$modules/.snp-stage.XXXXXX") || stop 11 "$modules" "no folder can be made in it"
@@ -713,20 +816,31 @@ unpack_kernel() {
 
 place_modules() {
     if [ "$modules_state" = create ]; then
+        # Into a folder, mv would put it below.
+        [ ! -e "$modules/$version" ] || stop 11 "$modules/$version" "it was made while this script was at work" "run this again"
         mv "$stage/usr/lib/modules/$version" "$modules/$version" || stop 11 "$modules/$version" "it cannot be put in place"
     elif [ "$modules_state" = repair ]; then
-        (cd "$stage/usr/lib/modules" && find "$version" -type f) >"$work/there"
+        # What depmod wrote knows neither what comes now nor, from the stage, what others added. Gone first, it is made again
+        # by the next run, should this one end early. A link is nothing to write through.
+        for path in "$modules/$version"/modules.*; do
+            [ ! -L "$path" ] || rm -f "$path"
+        done
+        rm -f "$modules/$version/modules.dep"
         while IFS= read -r path; do
-            # What depmod wrote may know of modules that others added.
-            if grep -qFx "$path" "$work/modules"; then
-                ! cmp -s "$stage/usr/lib/modules/$path" "$modules/$path" || continue
-            else
-                [ ! -e "$modules/$path" ] || continue
-            fi
+            ! cmp -s "$stage/usr/lib/modules/$path" "$modules/$path" || continue
             mkdir -p "$modules/${path%/*}"
             mv -f "$stage/usr/lib/modules/$path" "$modules/$path" || stop 11 "$modules/$path" "it cannot be put in place"
-        done <"$work/there"
+        done <"$work/modules"
+        [ -z "$depmod" ] || run_depmod
     fi
+}
+
+# This machine's depmod on the modules of the system, wherever they lie in it.
+run_depmod() {
+    mkdir -p "$work/base/usr/lib"
+    ln -s "$modules" "$work/base/usr/lib/modules"
+    ln -s usr/lib "$work/base/lib"
+    "$depmod" -b "$work/base" "$version" || stop 11 "$depmod" "it failed on $modules/$version" "run it there, then run this again"
 }
 
 # The journal: what others wrote into it stays. Written before the files, so that nothing lies about unlisted.
@@ -749,6 +863,7 @@ compose_journal() {
 read_journal() {
     : >"$work/old"
     [ -e "$journal" ] || return 0
+    { [ -f "$journal" ] && [ -r "$journal" ]; } || stop 11 "$journal" "it is no file that can be read" "move it away"
     cat "$journal" >"$work/old"
     [ "$(sed 1q "$work/old")" = "$journal_form" ] ||
         stop 11 "$journal" "it is no journal that this script knows" "move it away, or use another --prefix"
@@ -758,14 +873,29 @@ write_journal() {
     cmp -s "$work/journal" "$journal" || write "$work/journal" "$(digest <"$work/journal")" 644 "$journal"
 }
 
-# Keeps what stood in the place of kvm.conf, under a name that modprobe does not read.
+# Keeps what stood in the place of kvm.conf, under a name that modprobe does not read: a file with its mode and owner, a link
+# as a link, since what it leads to may lie outside of the root and be for other eyes. $2 is the digest of what comes.
 back_up() {
-    kept=$(digest <"$1")
-    backup=$1.backup-$(printf '%s' "$kept" | cut -c 1-12)
-    [ -e "$backup" ] || {
-        tell "back up $1 to ${backup##*/}"
-        [ $dry = 1 ] || write "$1" "$kept" 644 "$backup"
-    }
+    if [ -L "$1" ]; then
+        backup=$1.backup-link-$(readlink "$1" | digest | cut -c 1-12)
+    elif [ -f "$1" ] && kept=$(digest <"$1") && [ "$kept" != "$2" ]; then
+        backup=$1.backup-$(printf '%s' "$kept" | cut -c 1-12)
+    else
+        return 0
+    fi
+    if [ -e "$backup" ] || [ -L "$backup" ]; then return 0; fi
+    tell "back up $1 to ${backup##*/}"
+    if [ $dry = 1 ]; then
+        return 0
+    elif [ -L "$1" ]; then
+        mv "$1" "$backup" || stop 11 "$1" "it cannot be renamed to ${backup##*/}" "look at that place, then run this again"
+    else
+        temp=$(mktemp "${1%/*}/.snp.XXXXXX") || stop 11 "${1%/*}" "no file can be made in it"
+        cp -p "$1" "$temp" || stop 11 "$backup" "it cannot be written"
+        [ "$(digest <"$temp")" = "$kept" ] || stop 11 "$1" "it changed while it was copied" "run this again"
+        mv -f "$temp" "$backup" || stop 11 "$backup" "it cannot be put in place"
+        temp=''
+    fi
 }
 
 # Does what the plan says, file by file; $1 tells which: those from the bundle or those from the kernel's tarball.
@@ -776,9 +906,7 @@ write_files() {
         *) [ "$1" = bundle ] || continue ;;
         esac
         [ "$state" != same ] || continue
-        if [ "$state" = replace ] && [ "$target" = /etc/modprobe.d/snp-kvm.conf ] && [ "$(digest <"$host")" != "$sum" ]; then
-            back_up "$host"
-        fi
+        if [ "$state" = replace ] && [ "$target" = /etc/modprobe.d/snp-kvm.conf ]; then back_up "$host" "$sum"; fi
         tell "$state $host"
         if [ $dry = 0 ]; then
             [ "$1" = bundle ] || source=$stage/${source#"$work/unpacked/"}
@@ -813,17 +941,15 @@ make_entry() {
     elif lacks_depmod && ! has depmod; then
         left="no depmod"
     else
+        # They may take long, and bring the machine down: what was written so far is to stay.
+        if [ $dry = 0 ]; then lock_journal; sync; fi
         ! lacks_depmod || run_step depmod "$version"
         boot_steps run_step
         [ $dry = 1 ] || entry_exists ||
             stop 21 "$method" "it succeeded, but there is no boot entry or initramfs for $version" \
                 "look at the set-up of this system's boot loader, then run install.sh again"
-        case $method in
-        dracut | mkinitcpio | mkinitfs)
-            [ "$loader" != none ] || left="no boot loader tool that this script knows (grub-mkconfig with its folder in /boot)"
-            ;;
-        esac
-        if [ $dry = 0 ] && [ -z "$left" ]; then
+        # Noted even if no loader is known: the tools need not run again for that.
+        if [ $dry = 0 ]; then
             booted=1
             compose_journal
             write_journal
@@ -880,7 +1006,8 @@ if [ $kernel_todo = 1 ]; then
         compose_journal
     fi
 fi
-if [ -s "$work/needs" ]; then
+if [ $dry = 0 ] && { [ $pending -gt 0 ] || ! cmp -s "$work/journal" "$journal"; }; then lock_journal; fi
+if ! cmp -s "$work/journal" "$journal"; then
     tell "write $journal"
     [ $dry = 1 ] || write_journal
 fi
@@ -889,16 +1016,19 @@ if [ $kernel_todo = 1 ]; then
     [ $dry = 1 ] || place_modules
     write_files kernel
 fi
-[ ! -s "$work/needs" ] || restore_labels
+[ $acted = 0 ] || restore_labels
 [ $boot_todo = 0 ] || make_entry
-if [ ! -s "$work/needs" ]; then
+if [ -z "$left" ] && wanted kernel && lacks_entry; then
+    left="no boot loader tool that this script knows (grub-mkconfig with its folder in /boot)"
+fi
+if [ $acted = 0 ]; then
     [ -n "$left" ] || printf 'nothing to do: everything is in place\n'
 elif [ $dry = 1 ]; then
     printf 'nothing was written\n'
 else
     sync
     printf 'done: all of that is in place now\n'
-    [ $booted = 0 ] || printf 'kernel: choose %s in the boot menu; uname -r then prints it\n' "$version"
+    [ $booted = 0 ] || [ -n "$left" ] || printf 'kernel: choose %s in the boot menu; uname -r then prints it\n' "$version"
 fi
 if [ -n "$left" ]; then
     print_rest

@@ -49,6 +49,14 @@ impl Bundle {
         bundle
     }
 
+    /// A folder of tools that the script finds first.
+    pub fn tools(&self) -> PathBuf {
+        let tools = self.scratch.path().join("tools");
+        std::fs::create_dir_all(&tools).unwrap();
+        open(&tools);
+        tools
+    }
+
     pub fn write(&self, path: &str, content: &[u8]) {
         let path = self.folder.join(path);
         std::fs::create_dir_all(path.parent().unwrap()).unwrap();

@@ -4,6 +4,7 @@
 use crate::Test;
 use crate::bundle::{Bundle, MODULES, VERSION};
 use crate::machine::{Install, Need, Run, Shell, System, script};
+use std::os::unix::fs::PermissionsExt;
 
 pub const TESTS: &[Test] = &[
     ("kernel_install_carries_the_kernel", Need::Root, kernel_install),
@@ -14,12 +15,18 @@ pub const TESTS: &[Test] = &[
     ("mkinitcpio_and_mkinitfs", Need::Root, small_makers),
     ("a_failing_tool_is_told_and_tried_again", Need::Root, failing),
     ("a_tool_without_a_loader_leaves_the_rest", Need::Root, no_loader),
+    ("hooks_without_a_loader_leave_the_entry", Need::Root, hooks_without_loader),
+    ("a_lost_initramfs_or_entry_is_made_again", Need::Root, lost),
     ("without_rights_the_steps_are_printed", Need::Root, no_chroot),
+    ("a_dry_run_starts_nothing_of_another_system", Need::Root, dry_run),
+    ("tools_run_in_the_own_language_after_a_sync", Need::Root, surroundings),
     ("os_release_decides_nothing", Need::Root, os_release),
 ];
 
 const MAKES_ENTRY: &str = "mkdir -p /boot/loader/entries && : >/boot/loader/entries/id-$2.conf";
 const MAKES_CONFIG: &str = "ls /boot >$2";
+/// For a tool whose last argument is the version.
+const MAKES_INITRAMFS: &str = "for last; do :; done; : >/boot/initramfs-$last.img";
 
 fn with_busybox() -> System {
     let system = System::new();
@@ -76,9 +83,13 @@ fn kernel_install_in_vain(shell: Shell) {
 
 fn hooks(shell: Shell) {
     let system = with_busybox();
-    system.folder("etc/kernel/postinst.d").tool("usr/sbin/update-initramfs", ": >/boot/initrd.img-$3");
+    system.folder("etc/kernel/postinst.d").folder("boot/grub");
+    system.tool("usr/sbin/update-initramfs", ": >/boot/initrd.img-$3");
     script(&system.at("etc/kernel/postinst.d/initramfs-tools"), "PATH=/usr/sbin:$PATH update-initramfs -c -k \"$1\"\n");
-    script(&system.at("etc/kernel/postinst.d/zz-update-grub"), "echo \"update-grub $*\" >>/calls\n");
+    script(
+        &system.at("etc/kernel/postinst.d/zz-update-grub"),
+        "echo \"update-grub $*\" >>/calls; ls /boot >/boot/grub/grub.cfg\n",
+    );
     // systemd brings kernel-install to systems that do not use it.
     system.tool("usr/bin/kernel-install", "");
     twice(shell, &system);
@@ -91,7 +102,7 @@ fn hooks(shell: Shell) {
 fn hooks_with_systemd_boot(shell: Shell) {
     let system = with_busybox();
     system.folder("etc/kernel/postinst.d").folder("boot/efi/loader/entries");
-    system.tool("usr/sbin/update-initramfs", "").tool("usr/bin/kernel-install", "");
+    system.tool("usr/sbin/update-initramfs", "").tool("usr/bin/kernel-install", MAKES_ENTRY);
     script(&system.at("etc/kernel/postinst.d/initramfs-tools"), ": >/boot/initrd.img-$1\n");
     script(&system.at("etc/kernel/postinst.d/zz-systemd-boot"), "/usr/bin/kernel-install add \"$1\" \"$2\"\n");
     twice(shell, &system);
@@ -100,7 +111,7 @@ fn hooks_with_systemd_boot(shell: Shell) {
 
 fn dracut(shell: Shell) {
     let system = with_busybox();
-    system.folder("boot/grub2").tool("usr/bin/dracut", "").tool("usr/sbin/grub2-mkconfig", MAKES_CONFIG);
+    system.folder("boot/grub2").tool("usr/bin/dracut", MAKES_INITRAMFS).tool("usr/sbin/grub2-mkconfig", MAKES_CONFIG);
     // Hooks for other things do not make an initramfs.
     system.folder("etc/kernel/postinst.d");
     script(&system.at("etc/kernel/postinst.d/dkms"), "echo dkms >>/calls\n");
@@ -117,7 +128,8 @@ fn small_makers(shell: Shell) {
         ("mkinitfs", format!("-o /boot/initramfs-{VERSION} {VERSION}")),
     ] {
         let system = with_busybox();
-        system.folder("boot/grub").tool("sbin/grub-mkconfig", MAKES_CONFIG).tool(&format!("sbin/{tool}"), "");
+        let makes = "case $1 in -o) : >\"$2\" ;; *) for last; do :; done; : >\"$last\" ;; esac";
+        system.folder("boot/grub").tool("sbin/grub-mkconfig", MAKES_CONFIG).tool(&format!("sbin/{tool}"), makes);
         twice(shell, &system);
         assert_eq!(system.calls(), format!("{tool} {expected}\ngrub-mkconfig -o /boot/grub/grub.cfg\n"));
     }
@@ -125,7 +137,10 @@ fn small_makers(shell: Shell) {
 
 fn failing(shell: Shell) {
     let (bundle, system) = (Bundle::new(), with_busybox());
-    system.folder("boot/grub").tool("sbin/grub-mkconfig", "echo no device >&2; exit 1").tool("sbin/dracut", "");
+    system
+        .folder("boot/grub")
+        .tool("sbin/grub-mkconfig", "echo no device >&2; exit 1")
+        .tool("sbin/dracut", MAKES_INITRAMFS);
     let run = Install::new(shell, &bundle).root(&system).run();
     run.expect(21, &["grub-mkconfig: it failed", "no device", "run install.sh again"]);
     system.tool("sbin/grub-mkconfig", MAKES_CONFIG);
@@ -137,29 +152,126 @@ fn failing(shell: Shell) {
     Install::new(shell, &bundle).root(&system).run().expect(0, &["nothing to do"]);
 }
 
+/// The steps are printed every time, but the tools run once.
 fn no_loader(shell: Shell) {
     let (bundle, system) = (Bundle::new(), with_busybox());
-    system.tool("sbin/dracut", "").tool("sbin/grub-mkconfig", "");
+    system.tool("sbin/dracut", MAKES_INITRAMFS).tool("sbin/grub-mkconfig", "");
+    let run = Install::new(shell, &bundle).root(&system).run();
+    run.expect(20, &["no boot loader tool", "add a boot entry", "done:"]);
+    assert!(!run.out.contains("in the boot menu"), "{}", run.out);
+    assert_eq!(system.calls(), format!("dracut --force --no-hostonly --kver {VERSION}\n"));
+    let before = system.state();
     let run = Install::new(shell, &bundle).root(&system).run();
     run.expect(20, &["no boot loader tool", "add a boot entry"]);
-    assert_eq!(system.calls(), format!("dracut --force --no-hostonly --kver {VERSION}\n"));
+    assert!(!run.out.contains("done:") && !run.out.contains("nothing to do"), "{}", run.out);
+    assert_eq!(before, system.state());
+}
+
+/// Hooks may make the initramfs only, and leave the entry to nobody.
+fn hooks_without_loader(shell: Shell) {
+    let (bundle, system) = (Bundle::new(), with_busybox());
+    system.folder("etc/kernel/postinst.d").tool("usr/sbin/update-initramfs", "");
+    script(&system.at("etc/kernel/postinst.d/initramfs-tools"), "echo hook >>/calls; : >/boot/initrd.img-$1\n");
+    for _ in 0..2 {
+        let run = Install::new(shell, &bundle).root(&system).run();
+        run.expect(20, &["no boot loader tool", "add a boot entry"]);
+        assert!(!run.out.contains("in the boot menu"), "{}", run.out);
+        assert_eq!(system.calls(), "hook\n");
+    }
+    // With a loader, its configuration must name the kernel.
+    let system = with_busybox();
+    system.folder("etc/kernel/postinst.d").folder("boot/grub").tool("usr/sbin/update-initramfs", "");
+    system.tool("sbin/grub-mkconfig", MAKES_CONFIG);
+    script(&system.at("etc/kernel/postinst.d/initramfs-tools"), ": >/boot/initrd.img-$1\n");
+    let run = Install::new(shell, &bundle).root(&system).run();
+    run.expect(21, &["postinst.d: it succeeded, but there is no boot entry"]);
+    script(&system.at("etc/kernel/postinst.d/zz-update-grub"), "ls /boot >/boot/grub/grub.cfg\n");
+    Install::new(shell, &bundle).root(&system).run().expect(0, &["in the boot menu"]);
+}
+
+/// What was made once may get lost.
+fn lost(shell: Shell) {
+    for tool in ["dracut", "update-initramfs"] {
+        let (bundle, system) = (Bundle::new(), with_busybox());
+        let initramfs = if tool == "dracut" {
+            system.tool("sbin/dracut", MAKES_INITRAMFS);
+            format!("boot/initramfs-{VERSION}.img")
+        } else {
+            system.folder("etc/kernel/postinst.d").tool("sbin/update-initramfs", "");
+            let hook = ": >/boot/initrd.img-$1; ls /boot >/boot/grub/grub.cfg\n";
+            script(&system.at("etc/kernel/postinst.d/all"), hook);
+            format!("boot/initrd.img-{VERSION}")
+        };
+        system.folder("boot/grub").tool("sbin/grub-mkconfig", MAKES_CONFIG);
+        Install::new(shell, &bundle).root(&system).run().expect(0, &["done:"]);
+        for path in [&*initramfs, "boot/grub/grub.cfg"] {
+            std::fs::remove_file(system.at(path)).unwrap();
+            let run = Install::new(shell, &bundle).root(&system).run();
+            run.expect(0, &["run in ", "done:"]);
+            assert!(!run.out.contains("create"), "{}", run.out);
+            assert!(system.at(path).exists(), "{path}");
+            Install::new(shell, &bundle).root(&system).run().expect(0, &["nothing to do"]);
+        }
+    }
 }
 
 /// Not root's, or without a shell: what cannot be started is printed.
 fn no_chroot(shell: Shell) {
     let (bundle, system) = (Bundle::new(), System::new());
-    system.folder("boot/grub2").tool("usr/bin/dracut", "").tool("usr/sbin/grub2-mkconfig", MAKES_CONFIG);
+    system.folder("boot/grub2").tool("usr/bin/dracut", MAKES_INITRAMFS).tool("usr/sbin/grub2-mkconfig", MAKES_CONFIG);
     let run = Install::new(shell, &bundle).root(&system).run();
     let steps =
         format!("    dracut --force --no-hostonly --kver {VERSION}\n    grub2-mkconfig -o /boot/grub2/grub.cfg\n");
-    run.expect(20, &["no way to start programs in", &steps]);
+    run.expect(20, &["no way to start programs in", &steps, "done:"]);
     assert_eq!(system.calls(), "");
+    // The next run finds nothing to write, and says no other.
+    let before = system.state();
+    let run = Install::new(shell, &bundle).root(&system).run();
+    run.expect(20, &["no way to start programs in", &steps]);
+    assert!(!run.out.contains("done:") && !run.out.contains("write"), "{}", run.out);
+    assert_eq!(before, system.state());
+}
+
+fn dry_run(shell: Shell) {
+    let (bundle, system) = (Bundle::new(), with_busybox());
+    system.folder("boot/grub2").tool("usr/bin/dracut", MAKES_INITRAMFS).tool("usr/sbin/grub2-mkconfig", MAKES_CONFIG);
+    std::fs::remove_file(system.at("bin/sh")).unwrap();
+    let text = "#!/bin/busybox sh\necho sh >>/calls\nexec /bin/busybox sh \"$@\"\n";
+    std::fs::write(system.at("bin/sh"), text).unwrap();
+    std::fs::set_permissions(system.at("bin/sh"), std::fs::Permissions::from_mode(0o755)).unwrap();
+    let before = system.state();
+    let run = Install::new(shell, &bundle).root(&system).with(&["--dry-run"]).run();
+    run.expect(0, &["would: run in", "grub2-mkconfig", "nothing was written"]);
+    assert_eq!(before, system.state());
+    Install::new(shell, &bundle).root(&system).run().expect(0, &["done:"]);
+    assert!(system.calls().starts_with("sh\n"), "{}", system.calls());
+}
+
+fn surroundings(shell: Shell) {
+    for locale in [None, Some("C.UTF-8")] {
+        let (bundle, system) = (Bundle::new(), with_busybox());
+        let dracut = format!("echo \"language ${{LC_ALL-unset}}\" >>/calls; {MAKES_INITRAMFS}");
+        system.folder("boot/grub2").tool("usr/bin/dracut", &dracut).tool("usr/sbin/grub2-mkconfig", MAKES_CONFIG);
+        script(&bundle.tools().join("sync"), &format!("echo sync >>'{}'\n", system.at("calls").display()));
+        let install = Install::new(shell, &bundle).root(&system);
+        let install = if let Some(locale) = locale { install.env("LC_ALL", locale) } else { install };
+        install.run().expect(0, &["done:"]);
+        // The shell of busybox takes its own sync, which tells nobody.
+        let sync = if shell.name == "busybox" { "" } else { "sync\n" };
+        let language = locale.unwrap_or("unset");
+        let dracut = format!("dracut --force --no-hostonly --kver {VERSION}\nlanguage {language}\n");
+        assert_eq!(system.calls(), format!("{sync}{dracut}grub2-mkconfig -o /boot/grub2/grub.cfg\n{sync}"));
+    }
 }
 
 /// Tools decide; what a system calls itself does not.
 fn os_release(shell: Shell) {
     let system = with_busybox();
-    system.folder("etc").folder("boot/grub2").tool("usr/bin/dracut", "").tool("usr/sbin/grub2-mkconfig", MAKES_CONFIG);
+    system
+        .folder("etc")
+        .folder("boot/grub2")
+        .tool("usr/bin/dracut", MAKES_INITRAMFS)
+        .tool("usr/sbin/grub2-mkconfig", MAKES_CONFIG);
     std::fs::write(system.at("etc/os-release"), "ID=debian\nID_LIKE=\"ubuntu debian\"\ntouch /calls-of-os-release\n")
         .unwrap();
     twice(shell, &system);

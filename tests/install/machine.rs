@@ -11,7 +11,7 @@ use std::process::Command;
 #[derive(Clone, Copy)]
 pub struct Shell {
     pub name: &'static str,
-    words: &'static [&'static str],
+    pub words: &'static [&'static str],
 }
 
 pub const SHELLS: [Shell; 3] = [
@@ -220,6 +220,18 @@ impl<'a> Install<'a> {
 
     pub fn with<S: AsRef<std::ffi::OsStr>>(mut self, arguments: &[S]) -> Self {
         self.command.args(arguments);
+        self
+    }
+
+    /// With a variable of the environment.
+    pub fn env<S: AsRef<std::ffi::OsStr>>(mut self, name: &str, value: S) -> Self {
+        self.command.env(name, value);
+        self
+    }
+
+    /// Started in a folder.
+    pub fn inside(mut self, folder: &Path) -> Self {
+        self.command.current_dir(folder);
         self
     }
 

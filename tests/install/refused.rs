@@ -10,6 +10,7 @@ pub const TESTS: &[Test] = &[
     ("odd_lists_are_refused", Need::Nothing, odd_lists),
     ("odd_kernels_are_refused", Need::Nothing, odd_kernels),
     ("odd_command_lines_are_refused", Need::Nothing, command_lines),
+    ("control_characters_in_places_are_refused", Need::Nothing, control_characters),
     ("help_is_printed", Need::Nothing, help),
 ];
 
@@ -124,6 +125,7 @@ fn command_lines(shell: Shell) {
         (&["--prefix"], "its value is missing"),
         (&["--prefix="], "its value is empty"),
         (&["--prefix", "relative/place"], "it is no absolute path"),
+        (&["--prefix", "/opt/a\tb"], "its value holds a control character"),
         (&["--prefix", "/opt/../etc"], "it holds . or .."),
         (&["--prefix", "//usr/"], "the system's package manager"),
         (&["--root", "/does/not/exist"], "there is no such folder"),
@@ -138,6 +140,33 @@ fn command_lines(shell: Shell) {
         Install::new(shell, &bundle).root(&system).with(arguments).run().expect(2, &[why]);
         assert_eq!(before, system.state());
     }
+}
+
+/// They would end a line or a column of the plan.
+fn control_characters(shell: Shell) {
+    let word = "its path holds a control character";
+    let (mut bundle, system) = (Bundle::new(), System::new());
+    for name in ["a\nroot", "a root\n", "a\troot"] {
+        system.folder(name);
+        let before = system.state();
+        let run = Install::new(shell, &bundle).with(&[std::path::Path::new("--root"), &system.at(name)]).run();
+        run.expect(2, &["--root: ", word]);
+        // By another name the place is the same.
+        let run = Install::new(shell, &bundle).inside(&system.at(name)).with(&["--root", "."]).run();
+        run.expect(2, &["--root: ", word]);
+        assert_eq!(before, system.state());
+    }
+    let before = system.state();
+    let install = Install::new(shell, &bundle).root(&system).env("TMPDIR", system.at("a\troot"));
+    install.run().expect(2, &["TMPDIR: ", word]);
+    let moved = bundle.scratch.path().join("usb\tstick");
+    std::fs::rename(bundle.folder.parent().unwrap(), &moved).unwrap();
+    bundle.folder = moved.join(bundle.folder.file_name().unwrap());
+    Install::new(shell, &bundle).root(&system).run().expect(2, &["this bundle: ", word]);
+    assert_eq!(before, system.state());
+    let system = System::new();
+    system.link("opt", "a\tb");
+    Install::new(shell, &Bundle::new()).root(&system).run().expect(11, &["/opt: this link holds a control character"]);
 }
 
 fn help(shell: Shell) {

@@ -3,6 +3,7 @@
 use crate::Test;
 use crate::bundle::{Bundle, NAME};
 use crate::machine::{Install, Need, Run, Shell, System};
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::process::Command;
 
@@ -12,6 +13,7 @@ pub const TESTS: &[Test] = &[
     ("unknown_and_revoked_signers_are_refused", Need::Keys, signers),
     ("signatures_for_other_things_are_refused", Need::Keys, other_things),
     ("what_is_missing_is_named", Need::Keys, missing),
+    ("the_name_of_a_signature_is_no_program", Need::Keys, odd_names),
 ];
 
 /// Makes a key and returns the path of its private half.
@@ -155,4 +157,31 @@ fn missing(shell: Shell) {
     bundle.sums();
     let inside = bundle.folder.join("allowed").to_str().unwrap().to_owned();
     attempt(shell, &bundle, 2, &["--allowed-signers", &inside], &["proves nothing about the bundle"]);
+}
+
+/// The folder of signatures is signed by nobody: its names may be made to be misread.
+fn odd_names(shell: Shell) {
+    let (bundle, release) = signed();
+    let signers = list(&bundle, &[allow(&release, "release")]);
+    let signatures = bundle.outer().with_file_name(format!("{NAME}.SHA256SUMS.sigs"));
+    let genuine = std::fs::read_dir(&signatures).unwrap().next().unwrap().unwrap().path();
+    // In a program of GNU sed, `e` would run the line and `w` write it to a file.
+    for name in ["touch marked;:|e;#.sig", ":|w marked.sig", "\x1b[2J\n.sig"] {
+        std::fs::copy(&genuine, signatures.join(name)).unwrap();
+    }
+    let system = System::new();
+    let arguments = ["--no-kernel", "--allowed-signers", &signers, "--identity", "nobody"];
+    let install = Install::new(shell, &bundle).inside(bundle.scratch.path()).root(&system).with(&arguments);
+    let around = || -> BTreeSet<_> {
+        std::fs::read_dir(bundle.scratch.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect()
+    };
+    let before = around();
+    let run = install.run();
+    run.expect(
+        5,
+        &["touch?marked???e??.sig: no signature of a release has such a name", "no signature counts as one of nobody"],
+    );
+    assert!(!run.err.contains('\x1b'), "{}", run.err);
+    assert_eq!(before, around(), "a name was run");
+    attempt(shell, &bundle, 0, &["--allowed-signers", &signers], &["origin: signed by release"]);
 }

@@ -11,7 +11,9 @@ pub const TESTS: &[Test] = &[
     ("a_read_only_prefix_is_seen_before", Need::Mounts, read_only),
     ("missing_rights_are_seen_before", Need::Root, rights),
     ("things_in_the_way_are_named", Need::Nothing, in_the_way),
+    ("no_module_is_written_through_a_link", Need::Nothing, linked_folders),
     ("a_signal_leaves_nothing_half", Need::Nothing, signal),
+    ("two_runs_do_not_meet", Need::Nothing, two_runs),
     ("a_file_that_changes_meanwhile_is_noticed", Need::Nothing, changes_meanwhile),
     ("a_failing_depmod_changes_nothing", Need::Nothing, failing_depmod),
     ("busybox_alone_is_enough", Need::Alone, busybox_alone),
@@ -47,6 +49,15 @@ fn full(shell: Shell) {
     system.folder("boot/grub").tool("sbin/dracut", "");
     let run = mounted(shell, &bundle, &system, "mount -t tmpfs -o size=2m none boot");
     run.expect(11, &["/boot: 81 MiB are needed"]);
+    // What the script unpacks for a look needs room as well.
+    let mut big = members();
+    big[0].1 = vec![0; 2 << 20];
+    bundle.kernel(&big, None);
+    bundle.sums();
+    let scratch = bundle.scratch.path().join("tmp");
+    let mount = format!("mount -t tmpfs -o size=1m none '{}'", scratch.display());
+    let run = mounted(shell, &bundle, &System::new(), &mount);
+    run.expect(11, &["snp-install.", "the kernel cannot be unpacked there", "set TMPDIR"]);
 }
 
 fn read_only(shell: Shell) {
@@ -108,11 +119,27 @@ fn in_the_way(shell: Shell) {
     Install::new(shell, &bundle).root(&system).run().expect(11, &["too many links"]);
 }
 
+/// A folder of modules may be a link out of the root: it is refused before anything is written through it.
+fn linked_folders(shell: Shell) {
+    let bundle = Bundle::new();
+    for at in ["", "/kernel", "/kernel/drivers/deep"] {
+        let (system, other) = (System::new(), System::new());
+        let place = format!("usr/lib/modules/{VERSION}{at}");
+        system.folder(Path::new(&place).parent().unwrap().to_str().unwrap());
+        system.link(&place, other.path().to_str().unwrap());
+        let before = (system.state(), other.state());
+        let word = format!("{place}: it is in the way of the kernel's modules");
+        Install::new(shell, &bundle).root(&system).run().expect(11, &[&word, "move it away"]);
+        assert_eq!(before, (system.state(), other.state()));
+    }
+    let system = System::new();
+    system.folder(&format!("usr/lib/modules/{VERSION}/kernel/drivers/snp_a.ko"));
+    Install::new(shell, &bundle).root(&system).run().expect(11, &["snp_a.ko: it is in the way of a file"]);
+}
+
 /// Replaces the depmod that the script finds, which runs before anything is in place.
 fn depmod(bundle: &Bundle, text: &str) {
-    std::fs::create_dir_all(bundle.scratch.path().join("tools")).unwrap();
-    open(&bundle.scratch.path().join("tools"));
-    script(&bundle.scratch.path().join("tools/depmod"), text);
+    script(&bundle.tools().join("depmod"), text);
 }
 
 fn unfinished(system: &System) {
@@ -123,7 +150,7 @@ fn unfinished(system: &System) {
 }
 
 fn signal(shell: Shell) {
-    for (name, code) in [("INT", 130), ("TERM", 143), ("HUP", 129)] {
+    for (name, code) in [("INT", 130), ("TERM", 143), ("HUP", 129), ("QUIT", 131), ("PIPE", 141)] {
         let (bundle, system) = (Bundle::new(), System::new());
         depmod(&bundle, &format!("kill -{name} $PPID; exit 0\n"));
         Install::new(shell, &bundle).root(&system).run().expect(code, &[]);
@@ -131,6 +158,44 @@ fn signal(shell: Shell) {
         std::fs::remove_file(bundle.scratch.path().join("tools/depmod")).unwrap();
         Install::new(shell, &bundle).root(&system).run().expect(20, &["done:"]);
     }
+}
+
+fn two_runs(shell: Shell) {
+    let (bundle, system) = (Bundle::new(), System::new());
+    // depmod starts the second one while the first is at work.
+    let said = bundle.scratch.path().join("said");
+    let words = format!(
+        "{} '{}' --root '{}' --only kernel --prefix /other >'{said}' 2>&1\n\
+         echo \"code $?\" >>'{said}'\n: >\"$2/lib/modules/$3/modules.dep\"\n",
+        shell.words.join(" "),
+        bundle.folder.join("install.sh").display(),
+        system.path().display(),
+        said = said.display(),
+    );
+    depmod(&bundle, &words);
+    Install::new(shell, &bundle).root(&system).run().expect(20, &["done:"]);
+    let said = std::fs::read_to_string(said).unwrap();
+    assert!(said.contains("usr/lib/modules/.snp-lock: another run of this script is at work there"), "{said}");
+    assert!(said.ends_with("code 11\n"), "{said}");
+    assert!(!system.at(&format!("usr/lib/modules/{VERSION}/{VERSION}")).exists());
+    assert!(!system.state().keys().any(|path| path.to_string_lossy().contains(".snp")));
+    // What a run that was killed left is named, with the way out.
+    for lock in ["opt/snp/share/snp/.snp-lock", "usr/lib/modules/.snp-lock"] {
+        let system = System::new();
+        system.folder(lock);
+        let run = Install::new(shell, &bundle).root(&system).run();
+        run.expect(11, &["another run of this script", &format!("rmdir '{}'", system.at(lock).display())]);
+        assert!(system.at(lock).exists() && !system.at("opt/snp/bin").exists());
+        std::fs::remove_dir(system.at(lock)).unwrap();
+        depmod(&bundle, ": >\"$2/lib/modules/$3/modules.dep\"\n");
+        Install::new(shell, &bundle).root(&system).run().expect(20, &["done:"]);
+    }
+    // Something else may bring the folder meanwhile.
+    let system = System::new();
+    let home = system.at(&format!("usr/lib/modules/{VERSION}"));
+    depmod(&bundle, &format!(": >\"$2/lib/modules/$3/modules.dep\"; mkdir '{}'\n", home.display()));
+    Install::new(shell, &bundle).root(&system).run().expect(11, &["it was made while this script was at work"]);
+    assert_eq!(std::fs::read_dir(home).unwrap().count(), 0);
 }
 
 fn changes_meanwhile(shell: Shell) {
@@ -162,7 +227,8 @@ fn busybox_alone(_: Shell) {
     let medium = system.at("media/usb stick");
     let copied = Command::new("cp").arg("-R").arg(bundle.folder.parent().unwrap()).arg(&medium).status().unwrap();
     assert!(copied.success());
-    system.tool("sbin/dracut", "").tool("sbin/grub2-mkconfig", "ls /boot >$2").tool("sbin/restorecon", "");
+    system.tool("sbin/dracut", "for last; do :; done; : >/boot/initramfs-$last.img");
+    system.tool("sbin/grub2-mkconfig", "ls /boot >$2").tool("sbin/restorecon", "");
     system.tool("sbin/mokutil", "echo 'SecureBoot enabled'");
     let inside = |arguments: &[&str]| {
         let mut command = Command::new("chroot");
