@@ -102,11 +102,13 @@ tell() {
 }
 
 # What was unfinished goes, whatever ends the script.
-work='' temp='' stage=''
+work='' temp='' stage='' journal_lock='' modules_lock=''
 clean() {
     [ -z "$temp" ] || rm -f "$temp"
     [ -z "$stage" ] || rm -rf "$stage"
     [ -z "$work" ] || rm -rf "$work"
+    [ -z "$modules_lock" ] || rmdir "$modules_lock" 2>/dev/null || :
+    [ -z "$journal_lock" ] || rmdir "$journal_lock" 2>/dev/null || :
 }
 trap clean EXIT
 trap 'exit 129' HUP
@@ -191,7 +193,7 @@ done
 
 # --- 3. The bundle: whole, unchanged, signed --------------------------------------------------------------------
 
-for tool in awk cat chmod cmp cp cut df find grep gzip id ln mkdir mktemp mv od readlink rm sed sort sync \
+for tool in awk cat chmod cmp cp cut df find grep gzip id ln mkdir mktemp mv od readlink rm rmdir sed sort sync \
     tar tr uname wc xargs; do
     command -v $tool >/dev/null 2>&1 ||
         stop 11 "$tool" "this machine lacks it" "install it; busybox has all that this script needs"
@@ -746,6 +748,24 @@ check_secure_boot() {
 
 # --- 7. Writing -------------------------------------------------------------------------------------------------
 
+# One run at a time in a place: two would put a kernel's modules into each other, or lose each other's lines of the journal.
+lock() {
+    mkdir -p "$1" || stop 11 "$1" "it cannot be made"
+    mkdir "$1/.snp-lock" 2>"$work/said" && return
+    [ -d "$1/.snp-lock" ] || stop 11 "$1" "no folder can be made in it: $(cat "$work/said")"
+    stop 11 "$1/.snp-lock" "another run of this script is at work there" \
+        "wait for its end; if there is none (the power failed, for instance): rmdir '$1/.snp-lock'"
+}
+
+lock_journal() {
+    [ -z "$journal_lock" ] || return 0
+    lock "${journal%/*}"
+    journal_lock=${journal%/*}/.snp-lock
+    # Another run may have written it since this one planned.
+    read_journal
+    compose_journal
+}
+
 # One file, whole or not at all: its source, the digest it must have, its mode, its place.
 write() {
     remedy="look at that place, then run this again: what is in place is kept"
@@ -761,7 +781,8 @@ write() {
 
 # Puts the kernel beside its place, complete with modules.dep, so that one renaming brings it in.
 unpack_kernel() {
-    mkdir -p "$modules" || stop 11 "$modules" "it cannot be made"
+    lock "$modules"
+    modules_lock=$modules/.snp-lock
     # Left by a run that could not clean up, when the power failed for instance.
     find "$modules" -name '.snp-stage.*' -prune -mmin +60 -exec rm -rf {} + 2>/dev/null || :
     stage=$(mktemp -d "$modules/.snp-stage.XXXXXX") || stop 11 "$modules" "no folder can be made in it"
@@ -782,6 +803,8 @@ unpack_kernel() {
 
 place_modules() {
     if [ "$modules_state" = create ]; then
+        # Into a folder, mv would put it below.
+        [ ! -e "$modules/$version" ] || stop 11 "$modules/$version" "it was made while this script was at work" "run this again"
         mv "$stage/usr/lib/modules/$version" "$modules/$version" || stop 11 "$modules/$version" "it cannot be put in place"
     elif [ "$modules_state" = repair ]; then
         # What depmod wrote knows neither what comes now nor, from the stage, what others added. Gone first, it is made again
@@ -904,6 +927,7 @@ make_entry() {
     elif lacks_depmod && ! has depmod; then
         left="no depmod"
     else
+        [ $dry = 1 ] || lock_journal
         ! lacks_depmod || run_step depmod "$version"
         boot_steps run_step
         [ $dry = 1 ] || entry_exists ||
@@ -967,6 +991,7 @@ if [ $kernel_todo = 1 ]; then
         compose_journal
     fi
 fi
+if [ $dry = 0 ] && { [ $pending -gt 0 ] || ! cmp -s "$work/journal" "$journal"; }; then lock_journal; fi
 if ! cmp -s "$work/journal" "$journal"; then
     tell "write $journal"
     [ $dry = 1 ] || write_journal

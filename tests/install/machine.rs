@@ -11,7 +11,7 @@ use std::process::Command;
 #[derive(Clone, Copy)]
 pub struct Shell {
     pub name: &'static str,
-    words: &'static [&'static str],
+    pub words: &'static [&'static str],
 }
 
 pub const SHELLS: [Shell; 3] = [

@@ -13,6 +13,7 @@ pub const TESTS: &[Test] = &[
     ("things_in_the_way_are_named", Need::Nothing, in_the_way),
     ("no_module_is_written_through_a_link", Need::Nothing, linked_folders),
     ("a_signal_leaves_nothing_half", Need::Nothing, signal),
+    ("two_runs_do_not_meet", Need::Nothing, two_runs),
     ("a_file_that_changes_meanwhile_is_noticed", Need::Nothing, changes_meanwhile),
     ("a_failing_depmod_changes_nothing", Need::Nothing, failing_depmod),
     ("busybox_alone_is_enough", Need::Alone, busybox_alone),
@@ -157,6 +158,45 @@ fn signal(shell: Shell) {
         std::fs::remove_file(bundle.scratch.path().join("tools/depmod")).unwrap();
         Install::new(shell, &bundle).root(&system).run().expect(20, &["done:"]);
     }
+}
+
+fn two_runs(shell: Shell) {
+    let (bundle, system) = (Bundle::new(), System::new());
+    // depmod starts the second one while the first is at work, and only that one.
+    let said = bundle.scratch.path().join("said");
+    let words = format!(
+        "[ ! -e '{said}' ] || exit 1\n\
+         {} '{}' --root '{}' --only kernel --prefix /other >'{said}' 2>&1\n\
+         echo \"code $?\" >>'{said}'\n: >\"$2/lib/modules/$3/modules.dep\"\n",
+        shell.words.join(" "),
+        bundle.folder.join("install.sh").display(),
+        system.path().display(),
+        said = said.display(),
+    );
+    depmod(&bundle, &words);
+    Install::new(shell, &bundle).root(&system).run().expect(20, &["done:"]);
+    let said = std::fs::read_to_string(said).unwrap();
+    assert!(said.contains("usr/lib/modules/.snp-lock: another run of this script is at work there"), "{said}");
+    assert!(said.ends_with("code 11\n"), "{said}");
+    assert!(!system.at(&format!("usr/lib/modules/{VERSION}/{VERSION}")).exists());
+    assert!(!system.state().keys().any(|path| path.to_string_lossy().contains(".snp")));
+    depmod(&bundle, ": >\"$2/lib/modules/$3/modules.dep\"\n");
+    // What a run that was killed left is named, with the way out.
+    for lock in ["opt/snp/share/snp/.snp-lock", "usr/lib/modules/.snp-lock"] {
+        let system = System::new();
+        system.folder(lock);
+        let run = Install::new(shell, &bundle).root(&system).run();
+        run.expect(11, &["another run of this script", &format!("rmdir '{}'", system.at(lock).display())]);
+        assert!(system.at(lock).exists() && !system.at("opt/snp/bin").exists());
+        std::fs::remove_dir(system.at(lock)).unwrap();
+        Install::new(shell, &bundle).root(&system).run().expect(20, &["done:"]);
+    }
+    // Something else may bring the folder meanwhile.
+    let system = System::new();
+    let home = system.at(&format!("usr/lib/modules/{VERSION}"));
+    depmod(&bundle, &format!(": >\"$2/lib/modules/$3/modules.dep\"; mkdir '{}'\n", home.display()));
+    Install::new(shell, &bundle).root(&system).run().expect(11, &["it was made while this script was at work"]);
+    assert_eq!(std::fs::read_dir(home).unwrap().count(), 0);
 }
 
 fn changes_meanwhile(shell: Shell) {
