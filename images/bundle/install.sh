@@ -415,7 +415,10 @@ in_root() {
 
 # chroot without root rights, or into a folder without a shell, is not possible; looking costs nothing.
 enterable() {
-    [ -z "$root" ] || { [ "$(id -u)" = 0 ] && chroot "$root" /bin/sh -c : </dev/null >/dev/null 2>&1; }
+    [ -n "$root" ] || return 0
+    [ "$(id -u)" = 0 ] || return 1
+    # A dry run starts nothing of another system.
+    if [ $dry = 1 ]; then [ -x "$(place /bin/sh)" ]; else chroot "$root" /bin/sh -c : </dev/null >/dev/null 2>&1; fi
 }
 
 systemd_boot() {

@@ -4,6 +4,7 @@
 use crate::Test;
 use crate::bundle::{Bundle, MODULES, VERSION};
 use crate::machine::{Install, Need, Run, Shell, System, script};
+use std::os::unix::fs::PermissionsExt;
 
 pub const TESTS: &[Test] = &[
     ("kernel_install_carries_the_kernel", Need::Root, kernel_install),
@@ -17,6 +18,7 @@ pub const TESTS: &[Test] = &[
     ("hooks_without_a_loader_leave_the_entry", Need::Root, hooks_without_loader),
     ("a_lost_initramfs_or_entry_is_made_again", Need::Root, lost),
     ("without_rights_the_steps_are_printed", Need::Root, no_chroot),
+    ("a_dry_run_starts_nothing_of_another_system", Need::Root, dry_run),
     ("os_release_decides_nothing", Need::Root, os_release),
 ];
 
@@ -227,6 +229,21 @@ fn no_chroot(shell: Shell) {
     run.expect(20, &["no way to start programs in", &steps]);
     assert!(!run.out.contains("done:") && !run.out.contains("write"), "{}", run.out);
     assert_eq!(before, system.state());
+}
+
+fn dry_run(shell: Shell) {
+    let (bundle, system) = (Bundle::new(), with_busybox());
+    system.folder("boot/grub2").tool("usr/bin/dracut", MAKES_INITRAMFS).tool("usr/sbin/grub2-mkconfig", MAKES_CONFIG);
+    std::fs::remove_file(system.at("bin/sh")).unwrap();
+    let text = "#!/bin/busybox sh\necho sh >>/calls\nexec /bin/busybox sh \"$@\"\n";
+    std::fs::write(system.at("bin/sh"), text).unwrap();
+    std::fs::set_permissions(system.at("bin/sh"), std::fs::Permissions::from_mode(0o755)).unwrap();
+    let before = system.state();
+    let run = Install::new(shell, &bundle).root(&system).with(&["--dry-run"]).run();
+    run.expect(0, &["would: run in", "grub2-mkconfig", "nothing was written"]);
+    assert_eq!(before, system.state());
+    Install::new(shell, &bundle).root(&system).run().expect(0, &["done:"]);
+    assert!(system.calls().starts_with("sh\n"), "{}", system.calls());
 }
 
 /// Tools decide; what a system calls itself does not.
