@@ -7,6 +7,7 @@
 
 set -eu
 umask 022
+locale=${LC_ALL:-}
 export LC_ALL=C
 # With it, `cd` goes elsewhere than it is told.
 unset CDPATH
@@ -409,9 +410,11 @@ has() {
     return 1
 }
 
-in_root() {
+# Runs a tool of the system, in the language that this script was started in.
+in_root() (
+    if [ -n "$locale" ]; then LC_ALL=$locale; else unset LC_ALL; fi
     if [ -z "$root" ]; then "$@"; else chroot "$root" "$@"; fi </dev/null
-}
+)
 
 # chroot without root rights, or into a folder without a shell, is not possible; looking costs nothing.
 enterable() {
@@ -930,7 +933,8 @@ make_entry() {
     elif lacks_depmod && ! has depmod; then
         left="no depmod"
     else
-        [ $dry = 1 ] || lock_journal
+        # They may take long, and bring the machine down: what was written so far is to stay.
+        if [ $dry = 0 ]; then lock_journal; sync; fi
         ! lacks_depmod || run_step depmod "$version"
         boot_steps run_step
         [ $dry = 1 ] || entry_exists ||

@@ -19,6 +19,7 @@ pub const TESTS: &[Test] = &[
     ("a_lost_initramfs_or_entry_is_made_again", Need::Root, lost),
     ("without_rights_the_steps_are_printed", Need::Root, no_chroot),
     ("a_dry_run_starts_nothing_of_another_system", Need::Root, dry_run),
+    ("tools_run_in_the_own_language_after_a_sync", Need::Root, surroundings),
     ("os_release_decides_nothing", Need::Root, os_release),
 ];
 
@@ -244,6 +245,23 @@ fn dry_run(shell: Shell) {
     assert_eq!(before, system.state());
     Install::new(shell, &bundle).root(&system).run().expect(0, &["done:"]);
     assert!(system.calls().starts_with("sh\n"), "{}", system.calls());
+}
+
+fn surroundings(shell: Shell) {
+    for locale in [None, Some("C.UTF-8")] {
+        let (bundle, system) = (Bundle::new(), with_busybox());
+        let dracut = format!("echo \"language ${{LC_ALL-unset}}\" >>/calls; {MAKES_INITRAMFS}");
+        system.folder("boot/grub2").tool("usr/bin/dracut", &dracut).tool("usr/sbin/grub2-mkconfig", MAKES_CONFIG);
+        script(&bundle.tools().join("sync"), &format!("echo sync >>'{}'\n", system.at("calls").display()));
+        let install = Install::new(shell, &bundle).root(&system);
+        let install = if let Some(locale) = locale { install.env("LC_ALL", locale) } else { install };
+        install.run().expect(0, &["done:"]);
+        // The shell of busybox takes its own sync, which tells nobody.
+        let sync = if shell.name == "busybox" { "" } else { "sync\n" };
+        let language = locale.unwrap_or("unset");
+        let dracut = format!("dracut --force --no-hostonly --kver {VERSION}\nlanguage {language}\n");
+        assert_eq!(system.calls(), format!("{sync}{dracut}grub2-mkconfig -o /boot/grub2/grub.cfg\n{sync}"));
+    }
 }
 
 /// Tools decide; what a system calls itself does not.
