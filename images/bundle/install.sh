@@ -42,7 +42,7 @@ and free space: on /boot 80 MiB are kept for an initramfs.
 What goes where: usr/local/* to PREFIX; launch-qemu.sh to PREFIX/bin; kvm.conf to /etc/modprobe.d/snp-kvm.conf (a file of
 other content is kept as snp-kvm.conf.backup-DIGEST, a link as snp-kvm.conf.backup-link-DIGEST); the kernel to
 /lib/modules/VERSION (to /usr/lib/modules where /lib is a link, or missing) and /boot. PREFIX/share/snp/journal lists what
-was written: sha256sum -c checks it.
+was written: sha256sum -c checks it. A file of other content in PREFIX that it does not list is never replaced (exit code 11).
 
 The kernel's boot entry is made by the tools the system has, the first of:
   1. kernel-install, where grubby, 20-grub.install or systemd-boot is in use (kernel and entry are then its business; not
@@ -524,10 +524,17 @@ plan_file() {
         stop 11 "$host" "a folder is where a file of the bundle belongs" "move it away, or choose another --prefix"
     elif [ ! -e "$host" ] && [ ! -L "$host" ]; then
         state=create
-    elif [ -f "$host" ] && [ ! -L "$host" ] && [ "$(digest <"$host")" = "$1" ] && mode_fits "$2" "$4" "$host"; then
-        state=same
+    elif [ -f "$host" ] && [ ! -L "$host" ] && [ "$(digest <"$host")" = "$1" ]; then
+        if mode_fits "$2" "$4" "$host"; then state=same; else state=replace; fi
     else
         state=replace
+        case $4 in
+        /etc/modprobe.d/snp-kvm.conf) ;;
+        "$prefix"/*)
+            cut -c 67- "$work/old" | grep -qxF "$4" ||
+                stop 11 "$host" "it is of others: $journal does not list it" "move it away, or choose another --prefix"
+            ;;
+        esac
     fi
     printf '%s\t%s\t%s\t%s\t%s\t%s\n' $state "$2" "$1" "$3" "$4" "$host" >>"$work/plan"
     printf '%s  %s\n' "$1" "$4" >>"$work/entries"
@@ -856,6 +863,7 @@ compose_journal() {
 read_journal() {
     : >"$work/old"
     [ -e "$journal" ] || return 0
+    { [ -f "$journal" ] && [ -r "$journal" ]; } || stop 11 "$journal" "it is no file that can be read" "move it away"
     cat "$journal" >"$work/old"
     [ "$(sed 1q "$work/old")" = "$journal_form" ] ||
         stop 11 "$journal" "it is no journal that this script knows" "move it away, or use another --prefix"

@@ -18,6 +18,7 @@ pub const TESTS: &[Test] = &[
     ("modules_dep_knows_what_a_repair_brought", Need::Nothing, repair_dependencies),
     ("another_kvm_conf_is_kept", Need::Nothing, back_up),
     ("a_link_at_kvm_conf_is_kept_as_a_link", Need::Nothing, back_up_link),
+    ("files_of_others_are_not_replaced", Need::Nothing, files_of_others),
     ("the_journal_covers_all_and_keeps_others", Need::Nothing, journal),
 ];
 
@@ -270,4 +271,32 @@ fn journal(shell: Shell) {
     // A file that is no journal is nobody's to overwrite.
     std::fs::write(system.at("opt/snp/share/snp/journal"), "notes of mine\n").unwrap();
     Install::new(shell, &bundle).root(&system).run().expect(11, &["it is no journal that this script knows"]);
+    std::fs::remove_file(system.at("opt/snp/share/snp/journal")).unwrap();
+    system.folder("opt/snp/share/snp/journal");
+    Install::new(shell, &bundle).root(&system).run().expect(11, &["journal: it is no file that can be read"]);
+}
+
+/// /usr/local may hold a QEMU that somebody built.
+fn files_of_others(shell: Shell) {
+    let bundle = Bundle::new();
+    let install =
+        |system| Install::new(shell, &bundle).root(system).with(&["--prefix", "/usr/local", "--no-kernel"]).run();
+    let path = "usr/local/bin/qemu-img";
+    let system = System::new();
+    system.folder("usr/local/bin");
+    std::fs::write(system.at(path), "of others").unwrap();
+    let before = system.state();
+    let word = format!("{path}: it is of others: ");
+    install(&system).expect(11, &[&word, "/usr/local/share/snp/journal does not list it", "--prefix"]);
+    assert_eq!(before, system.state());
+    std::fs::remove_file(system.at(path)).unwrap();
+    system.link(path, "nowhere");
+    install(&system).expect(11, &[&word]);
+    // The same bytes do no harm to anybody, and what the journal lists is this script's.
+    std::fs::remove_file(system.at(path)).unwrap();
+    std::fs::write(system.at(path), "images").unwrap();
+    install(&system).expect(0, &["done:"]);
+    std::fs::write(system.at(path), "damaged").unwrap();
+    install(&system).expect(0, &["done:"]);
+    assert_eq!(system.read(path), "images");
 }
