@@ -164,10 +164,11 @@ fn signal(shell: Shell) {
 
 fn two_runs(shell: Shell) {
     let (bundle, system) = (Bundle::new(), System::new());
-    // depmod starts the second one while the first is at work.
+    // depmod starts the second one while the first is at work, and only that one.
     let said = bundle.scratch.path().join("said");
     let words = format!(
-        "{} '{}' --root '{}' --only kernel --prefix /other >'{said}' 2>&1\n\
+        "[ ! -e '{said}' ] || exit 1\n\
+         {} '{}' --root '{}' --only kernel --prefix /other >'{said}' 2>&1\n\
          echo \"code $?\" >>'{said}'\n: >\"$2/lib/modules/$3/modules.dep\"\n",
         shell.words.join(" "),
         bundle.folder.join("install.sh").display(),
@@ -181,6 +182,7 @@ fn two_runs(shell: Shell) {
     assert!(said.ends_with("code 11\n"), "{said}");
     assert!(!system.at(&format!("usr/lib/modules/{VERSION}/{VERSION}")).exists());
     assert!(!system.state().keys().any(|path| path.to_string_lossy().contains(".snp")));
+    depmod(&bundle, ": >\"$2/lib/modules/$3/modules.dep\"\n");
     // What a run that was killed left is named, with the way out.
     for lock in ["opt/snp/share/snp/.snp-lock", "usr/lib/modules/.snp-lock"] {
         let system = System::new();
@@ -189,7 +191,6 @@ fn two_runs(shell: Shell) {
         run.expect(11, &["another run of this script", &format!("rmdir '{}'", system.at(lock).display())]);
         assert!(system.at(lock).exists() && !system.at("opt/snp/bin").exists());
         std::fs::remove_dir(system.at(lock)).unwrap();
-        depmod(&bundle, ": >\"$2/lib/modules/$3/modules.dep\"\n");
         Install::new(shell, &bundle).root(&system).run().expect(20, &["done:"]);
     }
     // Something else may bring the folder meanwhile.
