@@ -66,7 +66,7 @@ impl Refusal {
 }
 
 pub fn all() -> Vec<Refusal> {
-    [words(), files(), logs(), disks(), machine(), qemu()].into_iter().flatten().collect()
+    [words(), files(), stores(), logs(), disks(), machine(), qemu()].into_iter().flatten().collect()
 }
 
 fn words() -> Vec<Refusal> {
@@ -99,25 +99,10 @@ fn words() -> Vec<Refusal> {
     ]
 }
 
-fn files() -> Vec<Refusal> {
-    const SHARE: &str = "the bundle/usr/local/share/qemu";
+const SHARE: &str = "the bundle/usr/local/share/qemu";
+
+fn stores() -> Vec<Refusal> {
     vec![
-        refusal("no_qemu", &[], 66, &["qemu-system-x86_64' does not exist", "-qemu"])
-            .when(|stage| stage.remove("the bundle/usr/local/bin/qemu-system-x86_64")),
-        refusal("qemu_not_executable", &["-qemu", "q"], 66, &["q' is not executable", "chmod +x"])
-            .when(|stage| stage.write("work/q", b"")),
-        refusal("qemu_does_not_run", &["-qemu", "q"], 66, &["q' does not run here: broken", "-qemu"]).when(|stage| {
-            stage.write("work/q", b"#!/bin/sh\necho broken; exit 1\n");
-            stage.make_executable("work/q");
-        }),
-        refusal("no_code", &[], 66, &["firmware code", "OVMF_CODE.fd' does not exist", "-bios"])
-            .when(|stage| stage.remove(&format!("{SHARE}/OVMF_CODE.fd"))),
-        refusal("no_template", &[], 66, &["OVMF_VARS.fd' does not exist", "-bios"])
-            .when(|stage| stage.remove(&format!("{SHARE}/OVMF_VARS.fd"))),
-        refusal("no_whole_firmware", &["-sev-snp"], 66, &["OVMF.fd' does not exist", "-bios"])
-            .with(&UPSTREAM)
-            .when(|stage| stage.remove(&format!("{SHARE}/OVMF.fd"))),
-        refusal("no_bios", &["-bios", "none.fd"], 66, &["firmware 'none.fd' does not exist", "-bios"]),
         refusal("store_is_the_template", &["-vars", "t"], 66, &["template of all guests", "-vars"]).when(|stage| {
             std::os::unix::fs::symlink(stage.path(&format!("{SHARE}/OVMF_VARS.fd")), stage.path("work/t")).unwrap()
         }),
@@ -169,6 +154,27 @@ fn files() -> Vec<Refusal> {
         }),
         refusal("store_for_snp_upstream", &["-sev-snp", "-vars", "v"], 66, &["no variable store", "leave -vars out"])
             .with(&UPSTREAM),
+    ]
+}
+
+fn files() -> Vec<Refusal> {
+    vec![
+        refusal("no_qemu", &[], 66, &["qemu-system-x86_64' does not exist", "-qemu"])
+            .when(|stage| stage.remove("the bundle/usr/local/bin/qemu-system-x86_64")),
+        refusal("qemu_not_executable", &["-qemu", "q"], 66, &["q' is not executable", "chmod +x"])
+            .when(|stage| stage.write("work/q", b"")),
+        refusal("qemu_does_not_run", &["-qemu", "q"], 66, &["q' does not run here: broken", "-qemu"]).when(|stage| {
+            stage.write("work/q", b"#!/bin/sh\necho broken; exit 1\n");
+            stage.make_executable("work/q");
+        }),
+        refusal("no_code", &[], 66, &["firmware code", "OVMF_CODE.fd' does not exist", "-bios"])
+            .when(|stage| stage.remove(&format!("{SHARE}/OVMF_CODE.fd"))),
+        refusal("no_template", &[], 66, &["OVMF_VARS.fd' does not exist", "-bios"])
+            .when(|stage| stage.remove(&format!("{SHARE}/OVMF_VARS.fd"))),
+        refusal("no_whole_firmware", &["-sev-snp"], 66, &["OVMF.fd' does not exist", "-bios"])
+            .with(&UPSTREAM)
+            .when(|stage| stage.remove(&format!("{SHARE}/OVMF.fd"))),
+        refusal("no_bios", &["-bios", "none.fd"], 66, &["firmware 'none.fd' does not exist", "-bios"]),
         refusal("no_kernel", &["-kernel", "k"], 66, &["kernel 'k' does not exist", "-kernel"]),
         refusal("kernel_is_a_folder", &["-kernel", "."], 66, &["kernel '.' is a folder", "-kernel"]),
         refusal("no_cdrom", &["-cdrom", "c"], 66, &["CD-ROM 'c' does not exist", "-cdrom"]),
