@@ -108,6 +108,20 @@ impl Error {
         self
     }
 
+    /// The same error, told of another object: who asked for it knows better what the user can look at.
+    #[must_use]
+    pub fn named(mut self, object: impl fmt::Display) -> Self {
+        self.0.object = object.to_string();
+        self
+    }
+
+    /// Adds words to the cause.
+    #[must_use]
+    pub fn adding(mut self, words: impl fmt::Display) -> Self {
+        self.0.cause.push_str(&words.to_string());
+        self
+    }
+
     /// Keeps the foreign error that led to this one.
     #[must_use]
     pub fn because(mut self, source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {

@@ -41,7 +41,7 @@
 //! | 3 borders | [`engine`], [`source`], [`archive`], [`fetch`], [`mirror`], [`project`], [`sign`], [`store`], [`tree`] | one foreign thing each |
 //! | 2 bytes | [`tarball`], [`compress`], [`deb`], [`oci`], [`firmware`] | `Read` and `Write`, no paths of this machine |
 //! | 1 documents | [`release`], [`definition`], [`lock`], [`compatibility`], [`containerfile`], [`sums`], [`document`] | text to value and back |
-//! | 0 words | [`digest`], [`date`], [`component`], [`error`], [`report`], [`environment`], [`cancel`], [`heap`] | std, libc, serde, sha2 |
+//! | 0 words | [`digest`], [`date`], [`component`], [`error`], [`report`], [`environment`], [`cancel`], [`heap`], [`shell`] | std, libc, serde, sha2 |
 //!
 //! # The build contract, equal on every engine
 //!
@@ -94,6 +94,7 @@ pub mod oci;
 pub mod project;
 pub mod release;
 pub mod report;
+pub mod shell;
 pub mod sign;
 pub mod source;
 pub mod store;

@@ -46,12 +46,7 @@ fn answers(base: &str, suite: &str, fetch: &dyn Fetch, cancel: &Cancel) -> bool 
 
 fn with_silent(gone: Error, silent: &[String]) -> Error {
     let silent: Vec<String> = silent.iter().map(|base| fetch::shown(base)).collect();
-    let cause = format!("{}\n  not counted, since they do not answer: {}", gone.cause(), silent.join(", "));
-    let made = Error::new(Kind::Gone, gone.object(), cause);
-    match gone.remedy_text() {
-        Some(remedy) => made.remedy(remedy),
-        None => made,
-    }
+    gone.adding(format!("\n  not counted, since they do not answer: {}", silent.join(", ")))
 }
 
 #[cfg(test)]

@@ -158,7 +158,7 @@ impl Site<'_> {
         let urls = self.urls(&format!("dists/{suite}/InRelease"));
         let attempt = |urls: &[String]| -> Result<(Vec<u8>, Signed)> {
             cancel::check(cancel, &name)?;
-            let bytes = self.fetch.document(urls, INRELEASE_LIMIT, cancel).map_err(|error| named(&name, error))?;
+            let bytes = self.fetch.document(urls, INRELEASE_LIMIT, cancel).map_err(|error| error.named(&name))?;
             let signed = signature::verify(&name, &bytes, keyring, at)?;
             ReleaseFile::parse(&name, suite, &signed.text)?.check_time(&name, at)?;
             Ok((bytes, signed))
@@ -251,9 +251,4 @@ impl Site<'_> {
                 .because(error)
         })
     }
-}
-
-/// The error of a document that cannot be had, with the archive's name in it and not only the file's.
-fn named(name: &str, error: Error) -> Error {
-    Error::new(error.kind(), name, error.cause()).remedy(error.remedy_text().unwrap_or_default())
 }

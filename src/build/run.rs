@@ -6,7 +6,7 @@ use super::image::Builder;
 use super::plan::Task;
 use super::{Borders, Options};
 use crate::digest::Digest;
-use crate::engine::{ContainerId, Engine, Outcome, Spec};
+use crate::engine::{ContainerId, Engine, KILLED, Outcome, Spec};
 use crate::error::{Error, Kind, Result};
 use crate::oci::Image;
 use crate::project::RecipeFile;
@@ -192,7 +192,7 @@ const SHOWN: usize = 20;
 fn failure(task: &Task, outcome: &Outcome, log: &Path, last: &[String]) -> Error {
     let memory = match outcome.out_of_memory {
         Some(true) => " (something in it was killed for lack of memory)",
-        None if outcome.code == 137 => " (it was killed, perhaps for lack of memory)",
+        None if outcome.code == KILLED => " (it was killed, perhaps for lack of memory)",
         _ => "",
     };
     let cause = format!(

@@ -5,12 +5,9 @@ use crate::cli::Import;
 use crate::terminal;
 use snpforge::document;
 use snpforge::error::{Error, Kind, Result};
-use snpforge::release::stable_commits::StableCommits;
+use snpforge::release::stable_commits::{StableCommits, TEMPLATE};
 use snpforge::store::files;
 use std::path::Path;
-
-/// The release whose image, extra sources and build options an imported one gets.
-const TEMPLATE: &str = "amd";
 
 /// `snpforge import-stable-commits`.
 ///

@@ -1,9 +1,9 @@
 //! The arguments of AMDSEV's build.sh, where they are not ours: whoever types them is told what to type here.
 
+use crate::cli::Cli;
+use clap::CommandFactory;
 use snpforge::error::{Error, Kind};
-
-/// Flags that take no value, of both command lines: the word after any other flag is that flag's value.
-const FLAGS: [&str; 7] = ["--package", "--amd", "--locked", "--offline", "--keep", "--json", "--help"];
+use snpforge::shell;
 
 /// The command line of this tool that does what these words after `snpforge` mean for build.sh; `None` when they hold
 /// nothing that is build.sh's alone.
@@ -27,11 +27,25 @@ pub fn equivalent(words: &[String]) -> Option<String> {
                 made.extend(["--release".to_owned(), "amd".to_owned()]);
                 changed = true;
             }
-            _ => made.push(quoted(word)),
+            _ => made.push(shell::word(word)),
         }
-        value = word.starts_with('-') && !word.contains('=') && !FLAGS.contains(&word.as_str());
+        value = takes_value(word);
     }
     changed.then(|| made.join(" "))
+}
+
+/// Whether the word after this one is its value.
+fn takes_value(word: &str) -> bool {
+    let mut cli = Cli::command();
+    // Gives `build` what all commands have.
+    cli.build();
+    let arguments = cli.find_subcommand("build").map(|build| build.get_arguments().collect::<Vec<_>>());
+    let named = |name: Option<String>| name.is_some_and(|name| name == word);
+    arguments.into_iter().flatten().any(|argument| {
+        let names =
+            [argument.get_long().map(|long| format!("--{long}")), argument.get_short().map(|c| format!("-{c}"))];
+        argument.get_action().takes_values() && names.into_iter().any(named)
+    })
 }
 
 /// The error of a command line, with the equivalent of what was meant.
@@ -45,15 +59,6 @@ pub fn explained(error: Error, words: &[String]) -> Error {
 /// What to say of an equivalent.
 pub fn advice(line: &str) -> String {
     format!("for what AMDSEV's build.sh does with these arguments: `{line}`")
-}
-
-/// A word as it can be pasted into a shell.
-fn quoted(word: &str) -> String {
-    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_./=:,+@%".contains(&byte);
-    if !word.is_empty() && word.bytes().all(plain) {
-        return word.to_owned();
-    }
-    format!("'{}'", word.replace('\'', "'\\''"))
 }
 
 #[cfg(test)]

@@ -90,6 +90,9 @@ pub const LABEL_OWNER: &str = "io.snpforge.owner";
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct ContainerId(pub String);
 
+/// The status of a run whose first process ended by SIGKILL.
+pub const KILLED: i64 = 128 + 9;
+
 /// How a run ended.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Outcome {

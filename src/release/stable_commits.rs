@@ -6,6 +6,9 @@ use crate::component::Component;
 use crate::error::{Error, Kind, Result};
 use std::collections::BTreeMap;
 
+/// The release whose image, extra sources and build options an imported one gets.
+pub const TEMPLATE: &str = "amd";
+
 /// Where a component comes from.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Origin {
@@ -123,7 +126,7 @@ impl StableCommits {
                 if origin.is_some() {
                     return Err(Error::new(
                         Kind::Document,
-                        "releases/amd.toml",
+                        format!("releases/{TEMPLATE}.toml"),
                         format!("does not declare {component}"),
                     )
                     .remedy("restore it: imported releases are made after it"));
@@ -147,7 +150,8 @@ impl StableCommits {
 
 /// Values that our own source-config has where the source was no git repository.
 fn odd(variable: &str, value: &str) -> Option<(&'static str, &'static str)> {
-    let recipe = "a bundle's own `recipe/` builds it again: `snpforge build --project recipe --locked`";
+    let recipe = "a bundle's own `recipe/` builds it again: `snpforge build --project recipe --locked --package`, with the \
+                  --release and --profile that its manifest.json names";
     if value.is_empty() {
         return Some(("which is nothing", "name a repository or branch, or remove the lines of this component"));
     }

@@ -7,6 +7,7 @@ use crate::build::plan::parameters::source_id;
 use crate::error::Result;
 use crate::lock::{Pin, SourceLock};
 use crate::release::stable_commits;
+use crate::shell::quoted;
 use std::collections::BTreeMap;
 use std::fmt::Write;
 
@@ -77,11 +78,6 @@ fn origin(source: &SourceLock) -> (String, String) {
     }
 }
 
-/// A word that a shell reads as it is.
-fn quoted(text: &str) -> String {
-    format!("'{}'", text.replace('\'', "'\\''"))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -92,13 +88,5 @@ mod tests {
         assert_eq!(shared(&urls(&["https://h/linux", "https://h/linux"])), Some("https://h/linux"));
         assert_eq!(shared(&urls(&["https://h/linux", "https://h/other"])), None);
         assert_eq!(shared(&urls(&["https://h/linux"])), None, "one kernel is not both");
-    }
-
-    #[test]
-    fn a_shell_reads_back_what_was_quoted() {
-        let hostile = "a'b $(false) `x` \"y\" \\ z";
-        let script = format!("X={}; printf %s \"$X\"", quoted(hostile));
-        let output = std::process::Command::new("sh").args(["-c", &script]).output().unwrap();
-        assert_eq!(String::from_utf8(output.stdout).unwrap(), hostile);
     }
 }

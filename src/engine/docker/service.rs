@@ -1,5 +1,6 @@
 //! Which service answers, and which rules of the contract it cannot keep, from what it tells about itself.
 
+use crate::engine::KILLED;
 use bollard::models::{SystemInfo, SystemInfoCgroupVersionEnum as Cgroup, SystemVersion};
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
@@ -12,9 +13,6 @@ pub enum Flavour {
     /// Podman's service.
     Podman,
 }
-
-/// The status of a run whose first process ended by SIGKILL.
-const KILLED: i64 = 128 + 9;
 
 impl Flavour {
     /// `docker` or `podman`: the engine's name and that of its command.

@@ -36,6 +36,7 @@ use crate::cancel::{self, Cancel};
 use crate::digest::Digest;
 use crate::error::{Error, Kind, Result};
 use crate::oci::Image;
+use crate::shell;
 use crate::store::files;
 use crate::tree::{self, Owners};
 use failure::{Machine, explain};
@@ -284,13 +285,7 @@ impl Engine for Embedded {
     fn enter(&self, id: &ContainerId) -> String {
         let program = std::fs::read_link(&self.program).unwrap_or_else(|_| self.program.clone());
         let work = self.runs_folder().join(&id.0);
-        [quoted(&program), STAGE.into(), "enter".into(), quoted(&work)].join(" ")
+        let word = |path: &Path| shell::word(&path.display().to_string());
+        [word(&program), STAGE.into(), "enter".into(), word(&work)].join(" ")
     }
-}
-
-/// A path as a POSIX shell reads it back.
-fn quoted(path: &Path) -> String {
-    let text = path.display().to_string();
-    let plain = |c: char| c.is_ascii_alphanumeric() || "/._-+:".contains(c);
-    if text.chars().all(plain) { text } else { format!("'{}'", text.replace('\'', r"'\''")) }
 }
