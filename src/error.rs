@@ -122,6 +122,15 @@ impl Error {
         self
     }
 
+    /// Adds another thing that the user can do about it.
+    #[must_use]
+    pub fn also(self, remedy: impl fmt::Display) -> Self {
+        match self.0.remedy.clone() {
+            Some(first) => self.remedy(format!("{first}; {remedy}")),
+            None => self.remedy(remedy),
+        }
+    }
+
     /// Keeps the foreign error that led to this one.
     #[must_use]
     pub fn because(mut self, source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {

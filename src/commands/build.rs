@@ -69,7 +69,7 @@ fn with<T>(which: &Which, offline: bool, session: &Session, work: impl FnOnce(&B
     session.with(offline, |borders| {
         let own = || borders.project.release(&which.release).map(|release| release.image);
         work(borders).map_err(|error| match which.image.clone().map_or_else(own, Ok) {
-            Ok(image) if !offline => lock::elsewhere(error, &image, borders.project),
+            Ok(image) if !offline => lock::elsewhere(error, Some(&which.release), &image, borders.project),
             _ => error,
         })
     })

@@ -12,7 +12,7 @@ use snpforge::component::Component;
 use snpforge::error::{Error, Kind, Result};
 use snpforge::lock::{ImageLock, ReleaseLock};
 use snpforge::project::Project;
-use snpforge::release::{Release, Source};
+use snpforge::release::Source;
 use std::collections::BTreeMap;
 
 /// `snpforge lock`.
@@ -37,27 +37,28 @@ pub fn lock(arguments: &Lock, session: &Session) -> Result<()> {
             .and_then(|()| {
                 release.map_or(Ok(()), |release| update::<ReleaseLock>(release, freshness, arguments.dry_run, borders))
             })
-            .map_err(|error| elsewhere(error, &image, borders.project))
+            .map_err(|error| elsewhere(error, release, &image, borders.project))
     })
 }
 
-/// Adds to an error about an input that cannot be had from here which releases can be built all the same: those with
-/// another image than `image`, whose sources come from package archives only.
-pub fn elsewhere(error: Error, image: &str, project: &Project) -> Error {
+/// Adds to an error about an input that cannot be had from here which other releases can be built all the same: those that
+/// are locked, and those in another image than `image` whose sources come from package archives only.
+pub fn elsewhere(error: Error, release: Option<&str>, image: &str, project: &Project) -> Error {
     if error.kind() != Kind::Unavailable {
         return error;
     }
     let packaged = |source: &Source| matches!(source, Source::Debian { .. } | Source::BinaryPackage { .. });
-    let other =
-        |release: Release| release.image != image && release.sources().into_iter().all(|(.., source)| packaged(source));
-    let releases = project.releases().into_iter().filter(|name| project.release(name).is_ok_and(other));
-    let releases: Vec<String> = releases.map(|name| format!("`--release {name}`")).collect();
-    if releases.is_empty() {
-        return error;
-    }
-    let before = error.remedy_text().map(|text| format!("{text}; ")).unwrap_or_default();
-    let remedy = format!("{before}or build what comes from other archives: {}", releases.join(", "));
-    error.remedy(remedy)
+    let can = |name: &String| {
+        let Ok(other) = project.release(name) else { return false };
+        let apart = other.image != image;
+        let locked = matches!(project.release_lock(name, true), Ok(Some(_)));
+        // The failed release itself is no way out, but in its own image, which is another, it is.
+        (apart || Some(name.as_str()) != release)
+            && (locked || apart && other.sources().into_iter().all(|(.., source)| packaged(source)))
+    };
+    let others = project.releases().into_iter().filter(can);
+    let others: Vec<String> = others.map(|name| format!("`--release {name}`")).collect();
+    if others.is_empty() { error } else { error.also(format!("or build another release: {}", others.join(", "))) }
 }
 
 fn update<L: locking::Lock>(name: &str, freshness: Freshness, dry_run: bool, borders: &Borders<'_>) -> Result<()> {
@@ -110,7 +111,7 @@ pub fn current<L: locking::Lock>(name: &str, locked: bool, borders: &Borders<'_>
         return Err(refused(L::FOLDER, name, old.is_some()));
     }
     let new = L::resolve(name, old.as_ref(), Freshness::Keep, borders);
-    let new = new.map_err(|error| if old.is_none() { first(error, L::FOLDER, name, borders) } else { error })?;
+    let new = new.map_err(|error| if old.is_none() { first(error, L::FOLDER, name) } else { error })?;
     let path = borders.project.write_lock(L::FOLDER, name, true, &new.text(name)?)?;
     borders.report.say(format!("wrote {}", path.display()));
     Ok(new)
@@ -127,31 +128,27 @@ fn say_untracked(folder: &str, name: &str, tracked: bool, borders: &Borders<'_>)
 }
 
 fn refused(folder: &str, name: &str, there: bool) -> Error {
+    let option = option(folder);
     let state = if there { "does not fit its document" } else { "does not exist" };
-    let option = if folder == ImageLock::FOLDER { "image" } else { "release" };
     Error::new(Kind::Lock, format!("{folder}/{name}.lock"), format!("{state}, and --locked forbids to write it"))
         .remedy(format!("run `snpforge lock --{option} {name}`, look at the difference, and commit it"))
 }
 
-/// The error of a first lock that could not be made because its inputs cannot be reached: it needs the network once, and
-/// there may be releases whose locks are there.
-fn first(error: Error, folder: &str, name: &str, borders: &Borders<'_>) -> Error {
+/// The error of a first lock that could not be made because its inputs cannot be reached: it needs the network once.
+fn first(error: Error, folder: &str, name: &str) -> Error {
     if error.kind() != Kind::Unavailable {
         return error;
     }
-    let option = if folder == ImageLock::FOLDER { "image" } else { "release" };
-    let mut remedy = format!(
-        "{folder}/{name}.lock does not exist yet: `snpforge lock --{option} {name}` writes it once, where all of its \
-         inputs can be reached; commit it"
-    );
-    let locked = |release: &String| matches!(borders.project.release_lock(release, true), Ok(Some(_)));
-    let others: Vec<String> =
-        borders.project.releases().into_iter().filter(locked).map(|name| format!("`--release {name}`")).collect();
-    if !others.is_empty() {
-        remedy.push_str(&format!("; locked already: {}", others.join(", ")));
-    }
-    let known = error.remedy_text().map_or(String::new(), |text| format!("{text}; "));
-    error.remedy(format!("{known}{remedy}"))
+    error.also(format!(
+        "{folder}/{name}.lock does not exist yet: `snpforge lock --{} {name}` writes it once, where all of its inputs can \
+         be reached; commit it",
+        option(folder)
+    ))
+}
+
+/// The option of `lock` for what has its lock in this folder.
+fn option(folder: &str) -> &'static str {
+    if folder == ImageLock::FOLDER { "image" } else { "release" }
 }
 
 /// Resolves everything anew into untracked locks, because an input is gone from every mirror that answers, and shows the
