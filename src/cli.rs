@@ -49,6 +49,10 @@ pub enum Command {
     Sign(Sign),
     /// Verify a release: signatures over its sums, and every file against them
     Verify(Verify),
+    /// Show what differs between two releases: sources, packages, kernel options, files
+    Diff(Diff),
+    /// Write release notes in Markdown: what differs between two releases, with the commits between
+    Notes(Notes),
     /// Find out what works on this machine
     #[command(subcommand)]
     Doctor(Doctor),
@@ -260,6 +264,35 @@ pub struct Verify {
     /// Print the verdict as JSON
     #[arg(long)]
     pub json: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct Diff {
+    /// A bundle (its folder, its sums file, the folder that holds them), a lock file, or a release of this project
+    #[arg(value_name = "A")]
+    pub old: PathBuf,
+    /// Likewise: the newer one
+    #[arg(value_name = "B")]
+    pub new: PathBuf,
+    /// Ask the repositories which commits lie between
+    #[arg(long)]
+    pub commits: bool,
+    /// Print the difference as JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct Notes {
+    /// A bundle (its folder, its sums file, the folder that holds them), a lock file, or a release of this project
+    #[arg(value_name = "OLD")]
+    pub old: PathBuf,
+    /// Likewise: the newer one
+    #[arg(value_name = "NEW")]
+    pub new: PathBuf,
+    /// Use no network: leave out which commits lie between
+    #[arg(long)]
+    pub offline: bool,
 }
 
 #[derive(Debug, Subcommand)]

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 /// The floors, lowest first. A module may use its own floor and those below.
 const FLOORS: &[&[&str]] = &[
     &["cancel", "component", "date", "digest", "environment", "error", "heap", "report", "shell"],
-    &["compatibility", "containerfile", "definition", "document", "lock", "manifest", "release", "sums"],
+    &["compatibility", "containerfile", "definition", "difference", "document", "lock", "manifest", "release", "sums"],
     &["compress", "deb", "firmware", "oci", "tarball"],
     &["archive", "engine", "fetch", "mirror", "project", "sign", "source", "store", "tree"],
     &["build", "verify"],

@@ -1,6 +1,8 @@
 //! From documents to locks: the only step that decides what "now" means. An existing lock is kept as it is while it fits
 //! its document; when the document changed, the archives' old state is replayed by hash before a new one is asked for.
 
+pub mod history;
+pub mod kconfig;
 mod kind;
 mod newest;
 

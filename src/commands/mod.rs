@@ -1,6 +1,7 @@
 //! The commands: each translates arguments into a request, makes one call and turns the result into words.
 
 pub mod build;
+pub mod compare;
 pub mod doctor;
 pub mod image;
 pub mod import;
@@ -26,6 +27,8 @@ pub fn run(command: &Command, session: &Session) -> Result<()> {
         Command::Lock(arguments) => lock::lock(arguments, session),
         Command::Fetch(which) => build::fetch(which, session),
         Command::Image(arguments) => image::run(arguments, session),
+        Command::Diff(arguments) => compare::diff(arguments, session),
+        Command::Notes(arguments) => compare::notes(arguments, session),
         Command::Doctor(arguments) => doctor::run(arguments, session),
         Command::ImportStableCommits(arguments) => import::run(arguments, session),
         Command::Sign(arguments) => sign::run(arguments, session),

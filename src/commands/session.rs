@@ -64,7 +64,7 @@ impl Session {
     pub fn with<T>(&self, offline: bool, work: impl FnOnce(&Borders<'_>) -> Result<T>) -> Result<T> {
         let project = self.project()?;
         let store = self.store()?;
-        let git = Program::new(store.root(), &self.environment, offline).telling(self.report.clone());
+        let git = self.git(&store, offline);
         let fetch: Box<dyn Fetch> = if offline {
             Box::new(Offline(store.clone()))
         } else {
@@ -81,6 +81,11 @@ impl Session {
             report: self.report.as_ref(),
             cancel: &self.cancel,
         })
+    }
+
+    /// The door to git repositories; `offline` closes it.
+    pub fn git(&self, store: &Store, offline: bool) -> Program {
+        Program::new(store.root(), &self.environment, offline).telling(self.report.clone())
     }
 
     fn mirrors(&self, archive: &Archive, date: Option<Epoch>) -> Result<Bases> {

@@ -8,9 +8,11 @@
 
 mod content;
 mod place;
+mod side;
 mod signatures;
 
 pub use content::{Content, Folder};
+pub use side::side;
 pub use signatures::Signature;
 
 use crate::cancel::Cancel;

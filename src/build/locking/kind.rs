@@ -1,12 +1,11 @@
 //! What the locks of images and of releases have in common, so that commands treat both alike.
 
 use super::{Borders, Freshness};
-use crate::digest::Digest;
+use crate::difference::Side;
 use crate::document;
 use crate::error::Result;
-use crate::lock::{ImageLock, ReleaseLock, SourceLock};
+use crate::lock::{ImageLock, ReleaseLock};
 use crate::project::Project;
-use std::collections::BTreeMap;
 
 /// A lock of either kind.
 pub trait Lock: Sized + PartialEq {
@@ -31,8 +30,8 @@ pub trait Lock: Sized + PartialEq {
     /// [`crate::error::Kind::Document`] when the document cannot be understood.
     fn fits(&self, name: &str, project: &Project) -> Result<bool>;
 
-    /// What moved from this lock to `new`, one line each.
-    fn changes(&self, new: &Self) -> Vec<String>;
+    /// This lock as one of two that are compared.
+    fn side(&self, name: &str) -> Side;
 
     /// The lock as text.
     ///
@@ -56,15 +55,8 @@ impl Lock for ImageLock {
         Ok(self.definition == document::identity(&project.image(name)?)?)
     }
 
-    fn changes(&self, new: &Self) -> Vec<String> {
-        let versions = |lock: &Self| -> BTreeMap<String, String> {
-            lock.package.iter().map(|package| (package.name.clone(), package.version.clone())).collect()
-        };
-        let mut lines = moved(&versions(self), &versions(new));
-        if self.diff_id != new.diff_id {
-            lines.push(format!("diff_id {} -> {}", self.diff_id.short(), new.diff_id.short()));
-        }
-        lines
+    fn side(&self, name: &str) -> Side {
+        Side { name: name.to_owned(), image: Some(self.clone()), ..Side::default() }
     }
 
     fn text(&self, name: &str) -> Result<String> {
@@ -87,27 +79,11 @@ impl Lock for ReleaseLock {
         Ok(self.definition == document::identity(&project.release(name)?)?)
     }
 
-    fn changes(&self, new: &Self) -> Vec<String> {
-        let versions = |lock: &Self| -> BTreeMap<String, String> {
-            let digest = |digest: Option<Digest>| digest.map_or("unpinned".to_owned(), |digest| digest.short());
-            let name = |source: &SourceLock| format!("{} {}", source.component, source.folder);
-            lock.source.iter().map(|s| (name(s), format!("{} ({})", s.version, digest(s.digest)))).collect()
-        };
-        moved(&versions(self), &versions(new))
+    fn side(&self, name: &str) -> Side {
+        Side { name: name.to_owned(), release: Some(self.clone()), ..Side::default() }
     }
 
     fn text(&self, name: &str) -> Result<String> {
         self.render(name)
     }
-}
-
-fn moved(old: &BTreeMap<String, String>, new: &BTreeMap<String, String>) -> Vec<String> {
-    let gone =
-        old.iter().filter(|(name, _)| !new.contains_key(*name)).map(|(name, version)| format!("- {name} {version}"));
-    let come = new.iter().filter_map(|(name, version)| match old.get(name) {
-        None => Some(format!("+ {name} {version}")),
-        Some(before) if before != version => Some(format!("  {name} {before} -> {version}")),
-        Some(_) => None,
-    });
-    gone.chain(come).collect()
 }

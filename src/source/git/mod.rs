@@ -5,6 +5,7 @@
 //! packed is what the commit's hash stands for.
 
 mod address;
+mod history;
 mod objects;
 mod program;
 mod repository;
@@ -18,6 +19,7 @@ use super::spool::{Node, Spool};
 use super::{Made, Promised, Resolved, Workshop};
 use crate::cancel::Cancel;
 use crate::date::Epoch;
+use crate::difference::Commits;
 use crate::error::{Error, Kind, Result};
 use crate::lock::{Pin, SubmoduleLock};
 use std::collections::BTreeMap;
@@ -107,6 +109,12 @@ pub trait Git: Send + Sync {
     /// # Errors
     /// [`Kind::Io`] when the copy on this machine is damaged; whatever `take` fails with.
     fn blobs(&self, url: &str, hashes: &[&str], take: &mut TakeBlob<'_>, cancel: &Cancel) -> Result<()>;
+
+    /// What lies between two commits, as far as people want to know it.
+    ///
+    /// # Errors
+    /// [`Kind::Unavailable`] when the repository does not tell, or has nothing that both come from within reach.
+    fn between(&self, url: &str, old: &str, new: &str, cancel: &Cancel) -> Result<Commits>;
 }
 
 /// What a lock says of a git source.

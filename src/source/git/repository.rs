@@ -5,6 +5,7 @@ use super::address::{check, check_revision, is_hash};
 use super::program::{Outcome, Runner};
 use super::{Commit, Entry, Found, Git, TakeBlob};
 use crate::cancel::{self, Cancel};
+use crate::difference::Commits;
 use crate::digest::Digest;
 use crate::environment::Environment;
 use crate::error::{Error, Kind, Result};
@@ -252,6 +253,11 @@ impl Git for Program {
 
     fn blobs(&self, url: &str, hashes: &[&str], take: &mut TakeBlob<'_>, cancel: &Cancel) -> Result<()> {
         self.read_blobs(url, hashes, take, cancel)
+    }
+
+    fn between(&self, url: &str, old: &str, new: &str, cancel: &Cancel) -> Result<Commits> {
+        self.door(url)?;
+        self.read_between(url, old, new, cancel)
     }
 }
 

@@ -1,0 +1,93 @@
+//! `diff` and `notes`.
+
+use super::session::Session;
+use crate::cli::{Diff, Notes};
+use crate::terminal;
+use snpforge::build::locking::{Lock as _, history};
+use snpforge::difference::{self, Difference, Side, markdown, text};
+use snpforge::error::{Error, Kind, Result};
+use snpforge::lock::{ImageLock, ReleaseLock};
+use snpforge::project::Project;
+use snpforge::verify;
+use std::path::Path;
+
+/// `snpforge diff`.
+///
+/// # Errors
+/// [`Kind::Usage`] when a side is nothing that can be compared, and whatever reading it fails with.
+pub fn diff(arguments: &Diff, session: &Session) -> Result<()> {
+    let (_, _, difference) = compared(&arguments.old, &arguments.new, arguments.commits, session)?;
+    if arguments.json {
+        return terminal::json(&difference);
+    }
+    let lines = text::lines(&difference);
+    if lines.is_empty() {
+        terminal::line("nothing differs");
+    }
+    lines.into_iter().for_each(terminal::line);
+    Ok(())
+}
+
+/// `snpforge notes`.
+///
+/// # Errors
+/// As [`diff`].
+pub fn notes(arguments: &Notes, session: &Session) -> Result<()> {
+    let (old, new, difference) = compared(&arguments.old, &arguments.new, !arguments.offline, session)?;
+    terminal::print(&markdown::notes(&old, &new, &difference));
+    Ok(())
+}
+
+fn compared(old: &Path, new: &Path, commits: bool, session: &Session) -> Result<(Side, Side, Difference)> {
+    let (old, new) = (side(old, session)?, side(new, session)?);
+    let mut difference = difference::between(&old, &new);
+    if commits && difference.sources.iter().any(|source| source.moved().is_some()) {
+        history::ask(
+            &mut difference,
+            &session.git(&session.store()?, false),
+            session.report.as_ref(),
+            &session.cancel,
+        )?;
+    }
+    Ok((old, new, difference))
+}
+
+/// What the user means: a lock file, a bundle, or a release of this project.
+fn side(word: &Path, session: &Session) -> Result<Side> {
+    let path = session.folder.join(word);
+    let name = word.display().to_string();
+    if word.extension().is_some_and(|ending| ending == "lock") {
+        return lock(&name, &path);
+    }
+    if path.exists() {
+        return verify::side(&path);
+    }
+    let project = session.project().ok().filter(|project| project.releases().contains(&name));
+    let Some(project) = project else {
+        return Err(Error::new(Kind::Usage, name, "is no bundle, no lock file, and no release of this project").remedy(
+            "name the folder snp-release-<DATE> of a bundle that is unpacked, releases/NAME.lock, images/NAME.lock, or NAME",
+        ));
+    };
+    release(&name, &project)
+}
+
+fn release(name: &str, project: &Project) -> Result<Side> {
+    let image = project.release(name)?.image;
+    let missing = |folder: &str, option: &str, name: &str| {
+        Error::new(Kind::Lock, format!("{folder}/{name}.lock"), "does not exist")
+            .remedy(format!("run `snpforge lock --{option} {name}`"))
+    };
+    let lock = ReleaseLock::read(name, true, project)?.ok_or_else(|| missing("releases", "release", name))?;
+    let of_image = ImageLock::read(&image, true, project)?.ok_or_else(|| missing("images", "image", &image))?;
+    Ok(Side { image: Some(of_image), ..lock.side(name) })
+}
+
+/// A lock file of either kind. Only an image's has a diff_id.
+fn lock(name: &str, path: &Path) -> Result<Side> {
+    let text = std::fs::read_to_string(path).map_err(|error| Error::io(path, "read", error))?;
+    if text.lines().any(|line| line.starts_with("diff-id")) {
+        Ok(ImageLock::parse(name, &text)?.side(name))
+    } else {
+        Ok(ReleaseLock::parse(name, &text)?.side(name))
+    }
+}

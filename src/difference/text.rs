@@ -1,0 +1,90 @@
+//! A difference in plain lines: `-` is gone, `+` has come, two values with an arrow moved.
+
+use super::{Change, Commits, Difference, SourceChange, State};
+use std::fmt::Display;
+
+/// The lines, without any for what is the same on both sides.
+pub fn lines(difference: &Difference) -> Vec<String> {
+    let mut made = Vec::new();
+    made.extend(difference.date.iter().map(change));
+    for source in &difference.sources {
+        made.extend(self::source(source));
+    }
+    made.extend(difference.packages.iter().map(change));
+    made.extend(difference.diff_id.iter().map(change));
+    for (component, options) in &difference.options {
+        made.push(format!("{component}: {} of its configuration", number(options.len(), "option")));
+        made.extend(options.iter().map(|option| indented(&change(option))));
+    }
+    if !difference.files.is_empty() {
+        made.push(number(difference.files.len(), "file"));
+        made.extend(difference.files.iter().map(|file| indented(&change(file))));
+    }
+    made
+}
+
+fn indented(line: &str) -> String {
+    format!("  {line}")
+}
+
+fn change<T: Display + PartialEq>(change: &Change<T>) -> String {
+    let name = &change.name;
+    match (&change.old, &change.new) {
+        (Some(old), Some(new)) if old == new => format!("  {name} {old}"),
+        (Some(old), Some(new)) => format!("  {name} {old} -> {new}"),
+        (Some(old), None) => format!("- {name} {old}"),
+        (None, Some(new)) => format!("+ {name} {new}"),
+        (None, None) => format!("  {name}"),
+    }
+}
+
+fn source(source: &SourceChange) -> Vec<String> {
+    let name = format!("{} {}", source.component, source.folder);
+    let version = |state: &Option<State>| state.as_ref().map(|state| state.version.clone());
+    let pin = |state: &Option<State>| state.as_ref().map(|state| state.pin.clone());
+    let mut made = vec![change(&Change { name, old: version(&source.old), new: version(&source.new) })];
+    if pin(&source.old) != pin(&source.new) {
+        let state = |word: &str, state: &State| {
+            let reference = state.reference.as_ref().map_or(String::new(), |name| format!(" ({name})"));
+            format!("      {word} {}{reference}", state.pin)
+        };
+        made.extend(source.old.iter().map(|old| state("old:", old)));
+        made.extend(source.new.iter().map(|new| state("new:", new)));
+    } else if let (Some(old), Some(new)) = (&source.old, &source.new)
+        && old.digest != new.digest
+    {
+        let digest = |state: &State| state.digest.map_or_else(|| "unpinned".to_owned(), |digest| digest.to_string());
+        made.push(format!("      content {} -> {}", digest(old), digest(new)));
+    }
+    made.extend(source.submodules.iter().map(|one| format!("      submodule {}", change(one).trim_start())));
+    if let Some(commits) = &source.commits {
+        made.push(format!("      {}", counted(commits)));
+        made.extend(commits.newest.iter().map(|one| format!("        {} {}", short(&one.commit), one.subject)));
+        made.extend(more(commits).map(|more| format!("        ... and {more} more")));
+    }
+    made
+}
+
+/// A number of things.
+pub(super) fn number<N: Display + PartialEq + From<u8>>(count: N, word: &str) -> String {
+    let ending = if count == N::from(1) { "" } else { "s" };
+    format!("{count} {word}{ending}")
+}
+
+/// How many commits came and went.
+pub(super) fn counted(commits: &Commits) -> String {
+    match commits.gone {
+        0 => number(commits.come, "commit"),
+        gone => format!("commits: {} have come, {gone} gone; the branch was rebased or pushed anew", commits.come),
+    }
+}
+
+/// How many of the commits that came are not named.
+pub(super) fn more(commits: &Commits) -> Option<u64> {
+    commits.come.checked_sub(commits.newest.len() as u64).filter(|more| *more > 0)
+}
+
+/// A hash as people write it.
+pub(super) fn short(commit: &str) -> &str {
+    commit.get(..12).unwrap_or(commit)
+}
