@@ -1,6 +1,6 @@
 //! `diff` and `notes`, run as a user runs them: over locks whose repositories tell what lies between, and over bundles.
 
-#![allow(clippy::unwrap_used, reason = "a test says what went wrong by panicking")]
+#![allow(clippy::unwrap_used, clippy::disallowed_methods, reason = "a test says what went wrong by panicking")]
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
