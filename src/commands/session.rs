@@ -64,7 +64,7 @@ impl Session {
     pub fn with<T>(&self, offline: bool, work: impl FnOnce(&Borders<'_>) -> Result<T>) -> Result<T> {
         let project = self.project()?;
         let store = self.store()?;
-        let git = Program::new(store.root(), &self.environment, offline).telling(self.report.clone());
+        let git = Program::new(store.root(), &self.environment, offline)?.telling(self.report.clone());
         let fetch: Box<dyn Fetch> = if offline {
             Box::new(Offline(store.clone()))
         } else {

@@ -1,8 +1,8 @@
 //! Reading commits, trees and blobs out of the store's copy of a repository. Nothing here has network.
 
 use super::address::is_hash;
-use super::program::{Running, not_started};
 use super::repository::{LOCAL, Program, damaged};
+use super::running::{Running, not_started};
 use super::{Commit, Entry, EntryKind, TakeBlob};
 use crate::cancel::{self, Cancel};
 use crate::date::Epoch;
@@ -24,6 +24,26 @@ impl Program {
             (Some(tree), Some(time)) => Ok(Commit { tree: tree.to_owned(), time: Epoch(time) }),
             _ => Err(Error::new(Kind::Document, format!("commit {commit} of {url}"), "has no proper tree or date")),
         }
+    }
+
+    /// What the copy on this machine says of two commits. A parent is named by the commit itself; all further history is
+    /// usually not here, and then nothing is said.
+    pub(super) fn read_ancestry(&self, url: &str, old: &str, new: &str, cancel: &Cancel) -> Result<Option<bool>> {
+        let repository = self.repository(url);
+        let ask =
+            |arguments: &[&str]| self.runner.run(self.runner.command(&repository, arguments), LOCAL, cancel, &|_| {});
+        let head = ask(&["cat-file", "commit", new])?;
+        let head = String::from_utf8_lossy(&head.output).into_owned();
+        let mut lines = head.lines().take_while(|line| !line.is_empty());
+        if lines.any(|line| line.strip_prefix("parent ") == Some(old)) {
+            return Ok(Some(true));
+        }
+        let cut_off = std::fs::metadata(repository.join("shallow")).is_ok_and(|shallow| shallow.len() > 0);
+        Ok(match ask(&["merge-base", "--is-ancestor", old, new])?.status.code() {
+            Some(0) => Some(true),
+            Some(1) if !cut_off => Some(false),
+            _ => None,
+        })
     }
 
     pub(super) fn read_tree(&self, url: &str, commit: &str, cancel: &Cancel) -> Result<Vec<Entry>> {
