@@ -3,6 +3,7 @@
 
 mod kind;
 mod newest;
+mod refs;
 
 pub use kind::Lock;
 
@@ -95,7 +96,10 @@ pub fn release(
     let source = release
         .sources()
         .into_iter()
-        .map(|(component, folder, source)| newest::Wish { component, folder, source }.lock(&indexes, &release, borders))
+        .map(|wish @ (component, folder, source)| {
+            let locked = newest::Wish { component, folder, source }.lock(&indexes, &release, borders);
+            locked.map_err(|error| refs::vanished(error, name, wish, old))
+        })
         .collect::<Result<Vec<SourceLock>>>()?;
     let epoch = source.iter().map(|source| source.epoch).max().unwrap_or(Epoch(0));
     let date = borders.now.day()?;

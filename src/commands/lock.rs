@@ -70,7 +70,7 @@ fn update<L: locking::Lock>(name: &str, freshness: Freshness, dry_run: bool, bor
         return Ok(());
     }
     let new = L::resolve(name, old.as_ref(), freshness, borders)?;
-    old.iter().flat_map(|old| old.changes(&new)).for_each(terminal::line);
+    old.iter().flat_map(|old| old.changes(&new, borders)).for_each(terminal::line);
     if old.as_ref() == Some(&new) {
         terminal::line(format!("{path} is up to date"));
     } else if dry_run {
@@ -172,7 +172,7 @@ pub fn without_the_gone(which: &Which, borders: &Borders<'_>) -> Result<()> {
 fn anew<L: locking::Lock>(name: &str, borders: &Borders<'_>) -> Result<(String, Vec<String>)> {
     let new = L::resolve(name, None, Freshness::Update, borders)?;
     let old = L::read(name, true, borders.project)?;
-    Ok((new.text(name)?, old.map_or_else(Vec::new, |old| old.changes(&new))))
+    Ok((new.text(name)?, old.map_or_else(Vec::new, |old| old.changes(&new, borders))))
 }
 
 /// Everything a plan is made from.

@@ -1,5 +1,5 @@
 //! Git sources from elsewhere: mirrors, bundles, servers with HTTP and ssh that want passwords, cut connections or send
-//! rubbish. All servers are on loopback.
+//! rubbish, and what a lock says when a branch moved or is no more. All servers are on loopback.
 
 #![allow(clippy::disallowed_methods, reason = "a test moves repositories about")]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test says what went wrong by panicking")]
@@ -14,6 +14,7 @@ mod workshop;
 mod bundles;
 mod credentials;
 mod mirrors;
+mod moved;
 mod ssh;
 mod submodules;
 mod transfers;

@@ -1,6 +1,6 @@
 //! What the locks of images and of releases have in common, so that commands treat both alike.
 
-use super::{Borders, Freshness};
+use super::{Borders, Freshness, refs};
 use crate::digest::Digest;
 use crate::document;
 use crate::error::Result;
@@ -32,7 +32,7 @@ pub trait Lock: Sized + PartialEq {
     fn fits(&self, name: &str, project: &Project) -> Result<bool>;
 
     /// What moved from this lock to `new`, one line each.
-    fn changes(&self, new: &Self) -> Vec<String>;
+    fn changes(&self, new: &Self, borders: &Borders<'_>) -> Vec<String>;
 
     /// The lock as text.
     ///
@@ -56,7 +56,7 @@ impl Lock for ImageLock {
         Ok(self.definition == document::identity(&project.image(name)?)?)
     }
 
-    fn changes(&self, new: &Self) -> Vec<String> {
+    fn changes(&self, new: &Self, _: &Borders<'_>) -> Vec<String> {
         let versions = |lock: &Self| -> BTreeMap<String, String> {
             lock.package.iter().map(|package| (package.name.clone(), package.version.clone())).collect()
         };
@@ -87,13 +87,15 @@ impl Lock for ReleaseLock {
         Ok(self.definition == document::identity(&project.release(name)?)?)
     }
 
-    fn changes(&self, new: &Self) -> Vec<String> {
+    fn changes(&self, new: &Self, borders: &Borders<'_>) -> Vec<String> {
         let versions = |lock: &Self| -> BTreeMap<String, String> {
             let digest = |digest: Option<Digest>| digest.map_or("unpinned".to_owned(), |digest| digest.short());
             let name = |source: &SourceLock| format!("{} {}", source.component, source.folder);
             lock.source.iter().map(|s| (name(s), format!("{} ({})", s.version, digest(s.digest)))).collect()
         };
-        moved(&versions(self), &versions(new))
+        let mut lines = moved(&versions(self), &versions(new));
+        lines.extend(refs::moved(self, new, borders));
+        lines
     }
 
     fn text(&self, name: &str) -> Result<String> {
