@@ -4,9 +4,12 @@
 #![allow(clippy::disallowed_methods, reason = "a test moves repositories about")]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test says what went wrong by panicking")]
 
+#[path = "support/repository.rs"]
+mod repository;
 #[path = "support/workshop.rs"]
 mod workshop;
 
+use repository::{Repository, forget, pin};
 use snpforge::cancel::Cancel;
 use snpforge::component::Component;
 use snpforge::environment::Environment;
@@ -14,68 +17,9 @@ use snpforge::error::{Error, Kind};
 use snpforge::lock::{Pin, SourceLock, SubmoduleLock};
 use snpforge::release::Source;
 use std::os::unix::fs::symlink;
-use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::path::Path;
 use std::time::{Duration, Instant};
 use workshop::{Bench, FOLDER, environment, write};
-
-/// A repository with a work tree.
-struct Repository(PathBuf);
-
-impl Repository {
-    fn new(bench: &Bench, name: &str) -> Repository {
-        let path = bench.root.path().join(name);
-        snpforge::store::files::make_folder(&path).unwrap();
-        let made = Repository(path);
-        made.git(&["init", "--quiet", "--initial-branch=main"]);
-        made
-    }
-
-    fn git(&self, arguments: &[&str]) -> String {
-        let mut command = Command::new("git");
-        command.env_clear().env("PATH", environment().get("PATH").unwrap());
-        for (name, value) in [
-            ("GIT_CONFIG_NOSYSTEM", "1"),
-            ("GIT_CONFIG_GLOBAL", "/dev/null"),
-            ("GIT_AUTHOR_NAME", "A"),
-            ("GIT_AUTHOR_EMAIL", "a@example.org"),
-            ("GIT_COMMITTER_NAME", "C"),
-            ("GIT_COMMITTER_EMAIL", "c@example.org"),
-            ("GIT_AUTHOR_DATE", "1700000000 +0000"),
-            ("GIT_COMMITTER_DATE", "1700000100 +0000"),
-        ] {
-            command.env(name, value);
-        }
-        let output =
-            command.args(["-c", "protocol.file.allow=always"]).args(arguments).current_dir(&self.0).output().unwrap();
-        assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
-        String::from_utf8(output.stdout).unwrap().trim().to_owned()
-    }
-
-    fn put(&self, name: &str, content: &[u8]) -> &Self {
-        write(&self.0.join(name), content, 0o644);
-        self
-    }
-
-    fn commit(&self) -> String {
-        self.git(&["add", "--all"]);
-        self.git(&["commit", "--quiet", "-m", "m"]);
-        self.git(&["rev-parse", "HEAD"])
-    }
-
-    fn url(&self) -> String {
-        self.0.display().to_string()
-    }
-
-    fn source(&self, rev: &str) -> Source {
-        self.without(rev, &[])
-    }
-
-    fn without(&self, rev: &str, without: &[&str]) -> Source {
-        let without_submodules = without.iter().map(|path| (*path).to_owned()).collect();
-        Source::Git { url: self.url(), rev: rev.into(), version: None, without_submodules }
-    }
-}
 
 /// `outer` with the submodule `dep` at `lib/dep` (relative url), which has `leaf` at `x`.
 fn nested(bench: &Bench) -> (Repository, [String; 3]) {
@@ -91,21 +35,6 @@ fn nested(bench: &Bench) -> (Repository, [String; 3]) {
     outer.git(&["config", "-f", ".gitmodules", "submodule.odd.name.url", "../dep"]);
     let outer_commit = outer.commit();
     (outer, [outer_commit, dep_commit, leaf_commit])
-}
-
-/// The store as on another machine: neither tars nor what they were made of.
-fn forget(bench: &Bench) {
-    for part in ["blobs", "git", "actions"] {
-        let _ = std::fs::remove_dir_all(bench.store.root().join(part));
-        snpforge::store::files::make_folder(&bench.store.root().join(part)).unwrap();
-    }
-}
-
-fn pin(lock: &SourceLock) -> (&str, Option<&str>, &[SubmoduleLock]) {
-    match &lock.pin {
-        Pin::Git { commit, reference, submodules, .. } => (commit, reference.as_deref(), submodules),
-        other => panic!("{other:?}"),
-    }
 }
 
 #[test]

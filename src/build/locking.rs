@@ -5,7 +5,9 @@ pub mod history;
 pub mod kconfig;
 mod kind;
 mod newest;
+mod refs;
 
+pub use history::changes;
 pub use kind::Lock;
 
 use super::{Borders, image};
@@ -97,7 +99,10 @@ pub fn release(
     let source = release
         .sources()
         .into_iter()
-        .map(|(component, folder, source)| newest::Wish { component, folder, source }.lock(&indexes, &release, borders))
+        .map(|wish @ (component, folder, source)| {
+            let locked = newest::Wish { component, folder, source }.lock(&indexes, &release, borders);
+            locked.map_err(|error| refs::vanished(error, name, wish, old))
+        })
         .collect::<Result<Vec<SourceLock>>>()?;
     let epoch = source.iter().map(|source| source.epoch).max().unwrap_or(Epoch(0));
     let date = borders.now.day()?;

@@ -44,7 +44,7 @@ fn compared(old: &Path, new: &Path, commits: bool, session: &Session) -> Result<
     if commits && difference.sources.iter().any(|source| source.moved().is_some()) {
         history::ask(
             &mut difference,
-            &session.git(&session.store()?, false),
+            &session.git(&session.store()?, false)?,
             session.report.as_ref(),
             &session.cancel,
         )?;

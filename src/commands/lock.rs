@@ -3,13 +3,12 @@
 use super::session::Session;
 use crate::cli::{Lock, Which};
 use crate::terminal;
-use snpforge::build::locking::{self, Freshness, Lock as _, history, kconfig};
+use snpforge::build::locking::{self, Freshness, Lock as _};
 use snpforge::build::{
     Borders,
     plan::{Documents, check_wishes},
 };
 use snpforge::component::Component;
-use snpforge::difference::{self, text};
 use snpforge::error::{Error, Kind, Result};
 use snpforge::lock::{ImageLock, ReleaseLock};
 use snpforge::project::Project;
@@ -72,7 +71,7 @@ fn update<L: locking::Lock>(name: &str, freshness: Freshness, dry_run: bool, bor
     }
     let new = L::resolve(name, old.as_ref(), freshness, borders)?;
     if let Some(old) = &old {
-        moved(name, old, &new, borders)?.into_iter().for_each(terminal::line);
+        locking::changes(name, old, &new, borders)?.into_iter().for_each(terminal::line);
     }
     if old.as_ref() == Some(&new) {
         terminal::line(format!("{path} is up to date"));
@@ -175,16 +174,7 @@ pub fn without_the_gone(which: &Which, borders: &Borders<'_>) -> Result<()> {
 fn anew<L: locking::Lock>(name: &str, borders: &Borders<'_>) -> Result<(String, Vec<String>)> {
     let new = L::resolve(name, None, Freshness::Update, borders)?;
     let old = L::read(name, true, borders.project)?;
-    Ok((new.text(name)?, old.map_or(Ok(Vec::new()), |old| moved(name, &old, &new, borders))?))
-}
-
-/// What moved between two locks: sources with the commits between, packages, options that a kernel knows.
-fn moved<L: locking::Lock>(name: &str, old: &L, new: &L, borders: &Borders<'_>) -> Result<Vec<String>> {
-    let mut difference = difference::between(&old.side(name), &new.side(name));
-    history::ask(&mut difference, borders.git, borders.report, borders.cancel)?;
-    let mut lines = text::lines(&difference);
-    lines.extend(kconfig::moved(&difference, borders)?);
-    Ok(lines)
+    Ok((new.text(name)?, old.map_or(Ok(Vec::new()), |old| locking::changes(name, &old, &new, borders))?))
 }
 
 /// Everything a plan is made from.

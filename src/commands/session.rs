@@ -64,7 +64,7 @@ impl Session {
     pub fn with<T>(&self, offline: bool, work: impl FnOnce(&Borders<'_>) -> Result<T>) -> Result<T> {
         let project = self.project()?;
         let store = self.store()?;
-        let git = self.git(&store, offline);
+        let git = self.git(&store, offline)?;
         let fetch: Box<dyn Fetch> = if offline {
             Box::new(Offline(store.clone()))
         } else {
@@ -84,8 +84,11 @@ impl Session {
     }
 
     /// The door to git repositories; `offline` closes it.
-    pub fn git(&self, store: &Store, offline: bool) -> Program {
-        Program::new(store.root(), &self.environment, offline).telling(self.report.clone())
+    ///
+    /// # Errors
+    /// [`Kind::Usage`] for mirrors that cannot be understood.
+    pub fn git(&self, store: &Store, offline: bool) -> Result<Program> {
+        Ok(Program::new(store.root(), &self.environment, offline)?.telling(self.report.clone()))
     }
 
     fn mirrors(&self, archive: &Archive, date: Option<Epoch>) -> Result<Bases> {

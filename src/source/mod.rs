@@ -2,7 +2,7 @@
 //! What such a tar looks like is said in `spool`; it does not depend on how or in which order the source was published.
 //!
 //! Knows the five ways sources are published, one file each, and asks the network only through [`Fetch`] and [`Git`].
-//! Nothing here knows mirrors, engines or components.
+//! Nothing here knows an archive's mirrors, engines or components; mirrors of repositories are git's own affair.
 
 mod binary;
 mod debian;

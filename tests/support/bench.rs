@@ -126,7 +126,7 @@ impl Bench {
             project: &self.project,
             store: &self.store,
             fetch: &Offline(self.store.clone()),
-            git: &Program::new(self.store.root(), &Environment::default(), true),
+            git: &Program::new(self.store.root(), &Environment::default(), true).unwrap(),
             mirrors: &|_, _| Ok(Default::default()),
             now: Epoch(1_800_000_000),
             report: &report,

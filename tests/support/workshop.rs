@@ -59,7 +59,7 @@ impl Bench {
         let settings = Settings::default();
         let fetch =
             Fetcher::new(self.runtime.handle().clone(), self.store.clone(), self.report.clone(), settings).unwrap();
-        let git = Program::new(self.store.root(), environment, offline).telling(self.report.clone());
+        let git = Program::new(self.store.root(), environment, offline).unwrap().telling(self.report.clone());
         let base = format!("file://{}", self.root.path().display());
         work(&Workshop {
             store: &self.store,

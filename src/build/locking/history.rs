@@ -1,13 +1,26 @@
-//! What lies between the commits of sources that moved, as their repositories tell. Nobody builds from it: a repository that
-//! does not tell is a warning.
+//! What moved between two locks, with what only others know: the commits between, which their repositories tell, and the
+//! options that a kernel's sources know. Nobody builds from it: a repository that does not tell is a warning.
 
+use super::{Borders, Lock, kconfig};
 use crate::cancel::Cancel;
-use crate::difference::Difference;
+use crate::difference::{self, Difference, text};
 use crate::error::{Kind, Result};
 use crate::report::Report;
 use crate::source::git::Git;
 
-/// Asks for every git source that moved within its repository.
+/// What moved from the lock `old` of `name` to `new`, in lines.
+///
+/// # Errors
+/// [`Kind::Interrupted`], [`Kind::Io`] when a kernel's source in the store cannot be read.
+pub fn changes<L: Lock>(name: &str, old: &L, new: &L, borders: &Borders<'_>) -> Result<Vec<String>> {
+    let mut difference = difference::between(&old.side(name), &new.side(name));
+    ask(&mut difference, borders.git, borders.report, borders.cancel)?;
+    let mut lines = text::lines(&difference);
+    lines.extend(kconfig::moved(&difference, borders)?);
+    Ok(lines)
+}
+
+/// Asks what lies between the commits of every git source that moved within its repository.
 ///
 /// # Errors
 /// [`Kind::Interrupted`].

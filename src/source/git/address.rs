@@ -1,13 +1,14 @@
 //! URLs of repositories: which are accepted, and what relative ones in `.gitmodules` mean. Nothing that git could take
 //! for an option or a helper program passes.
 
+use super::{secret, trouble};
 use crate::error::{Error, Kind, Result};
 
 /// The protocols that may be used. git's own list is longer; `ext::` runs any program.
 pub(super) const PROTOCOLS: [&str; 5] = ["https", "http", "ssh", "git", "file"];
 
 fn refuse(url: &str, cause: &str) -> Error {
-    Error::new(Kind::Document, format!("git url `{}`", url.escape_debug()), cause)
+    Error::new(Kind::Document, format!("git url `{}`", secret::url(url).escape_debug()), cause)
         .remedy("write https://HOST/PATH, ssh://HOST/PATH, git@HOST:PATH, or an absolute path of this machine")
 }
 
@@ -21,6 +22,10 @@ pub(super) fn check(url: &str) -> Result<()> {
     }
     if url.starts_with('/') && !url.contains(char::is_control) {
         return Ok(());
+    }
+    if secret::is_in(url) {
+        let cause = "has a user name or password in it, which locks and messages would repeat";
+        return Err(refuse(url, cause).remedy(format!("take it out of the url; {}", trouble::CREDENTIALS)));
     }
     let before_slash = url.split('/').next().unwrap_or_default();
     if before_slash.contains("::") {
@@ -148,6 +153,19 @@ mod tests {
             let error = check(url).unwrap_err();
             assert_eq!(error.kind(), Kind::Document, "{url}");
         }
+    }
+
+    #[test]
+    fn secrets_are_refused_without_repeating_them() {
+        for url in ["https://u:geheim@h/p", "https://geheim@h/p", "ssh://u:geheim@h/p", "u:geheim@h:p"] {
+            let error = check(url).unwrap_err();
+            assert_eq!(error.kind(), Kind::Document, "{url}");
+            assert!(error.cause().contains("locks and messages"), "{error}");
+            assert!(error.remedy_text().unwrap().contains("SNPFORGE_GIT_CREDENTIAL_HELPER"), "{error:?}");
+            assert!(!format!("{error:?}").contains("geheim"), "{error:?}");
+        }
+        let error = submodule("https://h/a", "https://u:geheim@h/b").unwrap_err();
+        assert!(!format!("{error:?}").contains("geheim"), "{error:?}");
     }
 
     #[test]

@@ -1,47 +1,35 @@
 //! What lies between two commits. Only commits are fetched, no trees where the server leaves them out, into a repository
 //! of its own: what sources are made from stays whole and small.
 
+use super::places::Opened;
 use super::program::Outcome;
-use super::repository::Program;
+use super::repository::{LOCAL, Program, damaged};
+use super::transfer::FETCHING;
+use super::trouble;
 use crate::cancel::Cancel;
 use crate::difference::{Commits, Subject};
 use crate::error::{Error, Kind, Result};
+use std::collections::HashSet;
 use std::path::PathBuf;
-use std::time::Duration;
 
 /// How many generations of commits are fetched, one try after the other: a release is near the one before it.
 const DEPTHS: [&str; 3] = ["--depth=100", "--depth=2000", "--depth=20000"];
 /// How many commits are named.
 const NAMED: &str = "--max-count=20";
-/// Silence during the transfer: the server counts objects for long.
-const FETCHING: Duration = Duration::from_secs(120);
-/// For work on this machine.
-const LOCAL: Duration = Duration::from_secs(120);
+/// All branches and tags, for places that give no single commits.
+const ALL: [&str; 2] = ["+refs/heads/*:refs/all/heads/*", "+refs/tags/*:refs/all/tags/*"];
 
 impl Program {
     pub(super) fn read_between(&self, url: &str, old: &str, new: &str, cancel: &Cancel) -> Result<Commits> {
-        let repository = self.repository(url).with_extension("history.git");
-        let past = Past { program: self, repository, cancel };
-        std::fs::create_dir_all(&past.repository).map_err(|error| Error::io(&past.repository, "make", error))?;
-        past.text(&["init", "--quiet", "--bare", "--template="])?;
-        for depth in DEPTHS {
-            let arguments = ["fetch", "--quiet", "--no-tags", "--filter=tree:0", depth, "--", url, old, new];
-            let fetched = past.run(&arguments, FETCHING)?;
-            if !fetched.status.success() {
-                return Err(Error::new(
-                    Kind::Unavailable,
-                    url,
-                    format!("does not give its history:\n  {}", fetched.words),
-                )
-                .remedy("a commit that a branch was pushed over is often gone"));
-            }
-            let range = format!("{old}...{new}");
-            if past.is_whole(&range)? {
-                return past.read(&range, &format!("{old}..{new}"));
-            }
+        let lock = self.lock(url, new, cancel)?;
+        let past = Past { program: self, repository: self.repository(url).with_extension("history.git"), cancel };
+        if !past.repository.join("HEAD").is_file() {
+            let format = if new.len() == 64 { "--object-format=sha256" } else { "--object-format=sha1" };
+            past.text(&["init", "--quiet", "--bare", "--template=", format])?;
         }
-        Err(Error::new(Kind::Unavailable, url, format!("has no common commit of {old} and {new} that is near enough"))
-            .remedy("look at the history in a clone of your own"))
+        let walked = self.walk(&self.mirrors.places(url), &mut |from| past.ask(from, old, new))?;
+        drop(lock);
+        walked.map_err(|failures| trouble::sum(&format!("the history of {url}"), failures))
     }
 }
 
@@ -53,7 +41,40 @@ struct Past<'a> {
 }
 
 impl Past<'_> {
-    fn run(&self, arguments: &[&str], patience: Duration) -> Result<Outcome> {
+    fn ask(&self, from: &Opened, old: &str, new: &str) -> Result<Commits> {
+        let both = format!("{old}...{new}");
+        let depths = if from.bundle { [""].as_slice() } else { &DEPTHS };
+        for depth in depths {
+            self.fetch(from, depth, old, new)?;
+            if self.is_whole(&both)? {
+                return self.read(&both, &format!("{old}..{new}"));
+            }
+        }
+        let cause = format!("nothing that {old} and {new} both come from is near enough");
+        Err(Error::new(Kind::Gone, &from.url, cause).remedy("look at the history in a clone of your own"))
+    }
+
+    /// Brings both commits with their parents.
+    fn fetch(&self, from: &Opened, depth: &str, old: &str, new: &str) -> Result<()> {
+        let mut said = String::new();
+        for wanted in [[old, new], ALL] {
+            let mut arguments = vec!["fetch", "--quiet", "--no-tags"];
+            if !from.bundle {
+                arguments.extend(["--filter=tree:0", depth]);
+            }
+            arguments.extend(["--", &from.url, wanted[0], wanted[1]]);
+            let fetched = self.run(&arguments, FETCHING)?;
+            let exists = |commit: &str| self.run(&["cat-file", "-e", commit], LOCAL).map(|done| done.status.success());
+            if exists(old)? && exists(new)? {
+                return Ok(());
+            }
+            said = fetched.words;
+        }
+        Err(Error::new(Kind::Gone, &from.url, format!("does not have both {old} and {new}:\n  {said}"))
+            .remedy("a commit that a branch was pushed over is often gone"))
+    }
+
+    fn run(&self, arguments: &[&str], patience: std::time::Duration) -> Result<Outcome> {
         let command = self.program.runner.command(&self.repository, arguments);
         self.program.runner.run(command, patience, self.cancel, &|_| {})
     }
@@ -61,7 +82,7 @@ impl Past<'_> {
     fn text(&self, arguments: &[&str]) -> Result<String> {
         let outcome = self.run(arguments, LOCAL)?;
         if !outcome.status.success() {
-            return Err(super::repository::damaged(&self.repository, "history", &outcome.words));
+            return Err(damaged(&self.repository, "a history", &outcome.words));
         }
         Ok(String::from_utf8_lossy(&outcome.output).into_owned())
     }
@@ -75,7 +96,7 @@ impl Past<'_> {
             Err(error) => return Err(Error::io(&path, "read", error)),
         };
         let listed = self.text(&["rev-list", range])?;
-        let cut: std::collections::HashSet<&str> = shallow.lines().collect();
+        let cut: HashSet<&str> = shallow.lines().collect();
         Ok(!listed.lines().any(|commit| cut.contains(commit)))
     }
 

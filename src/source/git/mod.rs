@@ -5,23 +5,34 @@
 //! packed is what the commit's hash stands for.
 
 mod address;
+mod bundle;
+mod fill;
+mod heard;
 mod history;
+mod mirrors;
+mod names;
 mod objects;
+mod places;
 mod program;
 mod repository;
+mod running;
+mod secret;
 mod submodule;
+mod transfer;
+mod trouble;
 mod version;
 
+pub use names::named;
 pub use repository::Program;
 
-use super::name::{check_link, clean, shown};
-use super::spool::{Node, Spool};
+use super::spool::Spool;
 use super::{Made, Promised, Resolved, Workshop};
 use crate::cancel::Cancel;
 use crate::date::Epoch;
 use crate::difference::Commits;
 use crate::error::{Error, Kind, Result};
 use crate::lock::{Pin, SubmoduleLock};
+use fill::At;
 use std::collections::BTreeMap;
 use std::io::Read;
 
@@ -126,21 +137,6 @@ pub(super) struct Pinned<'a> {
     pub(super) submodules: &'a [SubmoduleLock],
 }
 
-/// Where a tree comes from and goes to.
-struct At<'a> {
-    url: &'a str,
-    commit: &'a str,
-    /// Path of the tree in the source: empty, or a submodule's.
-    prefix: String,
-}
-
-/// Chooses what becomes of a submodule: its URL when it is part of the source. The arguments are where it was found,
-/// its path in the whole source, its commit and the URL that its parent's `.gitmodules` says, if it does.
-type Choose<'a> = dyn FnMut(&At<'_>, &str, &str, Option<&str>) -> Result<Option<String>> + 'a;
-
-/// Submodules in submodules; more is a loop that someone made on purpose.
-const DEEPEST: usize = 8;
-
 impl Workshop<'_> {
     /// `version` is the release file's name for it; without one the tree's own is taken, with the commit.
     pub(super) fn resolve_git(
@@ -155,7 +151,7 @@ impl Workshop<'_> {
         let Commit { tree, time } = self.git.commit(url, &commit, self.cancel)?;
         let mut declared = submodule::Declared::new(without);
         let mut spool = Spool::new(self.store, url)?;
-        let at = At { url, commit: &commit, prefix: String::new() };
+        let at = At::top(url, &commit);
         self.fill(&mut spool, &at, 0, &mut |at, path, hash, said| declared.choose(at.url, path, hash, said))?;
         let (submodules, unused) = declared.finish();
         for path in unused {
@@ -183,77 +179,8 @@ impl Workshop<'_> {
         }
         let locked = submodule::Locked(submodules);
         let mut spool = Spool::new(self.store, url)?;
-        let at = At { url, commit, prefix: String::new() };
+        let at = At::top(url, commit);
         self.fill(&mut spool, &at, 0, &mut |_, path, hash, _| locked.choose(path, hash))?;
         spool.write(folder, time, promised)
-    }
-
-    /// Puts the tree of one commit into the spool, and those of the submodules that `choose` gives a URL for.
-    fn fill(&self, spool: &mut Spool, at: &At<'_>, depth: usize, choose: &mut Choose<'_>) -> Result<()> {
-        let entries = self.git.tree(at.url, at.commit, self.cancel)?;
-        let modules = entries.iter().find(|entry| entry.path == b".gitmodules" && entry.kind != EntryKind::Submodule);
-        let modules = match modules {
-            Some(entry) => self.git.modules(at.url, &entry.hash, self.cancel)?,
-            None => BTreeMap::new(),
-        };
-        let (inner, files): (Vec<&Entry>, Vec<&Entry>) =
-            entries.iter().partition(|entry| entry.kind == EntryKind::Submodule);
-        self.contents(spool, at, &files)?;
-        for entry in inner {
-            let path = at.below(&entry.path)?;
-            spool.put(path.clone(), Node::Folder);
-            let prefix = shown(&path);
-            let said = modules.get(&shown(&entry.path)).map(String::as_str);
-            let Some(url) = choose(at, &prefix, &entry.hash, said)? else { continue };
-            if depth == DEEPEST {
-                return Err(Error::new(Kind::Document, at.url, format!("submodule `{prefix}` lies too deep")));
-            }
-            self.git
-                .bring(&url, &entry.hash, None, self.cancel)
-                .map_err(|error| submodule::missing(&prefix, &url, &entry.hash, error))?;
-            let below = At { url: &url, commit: &entry.hash, prefix };
-            self.fill(spool, &below, depth + 1, choose)?;
-        }
-        Ok(())
-    }
-
-    fn contents(&self, spool: &mut Spool, at: &At<'_>, files: &[&Entry]) -> Result<()> {
-        let hashes: Vec<&str> = files.iter().map(|entry| entry.hash.as_str()).collect();
-        let failed = |error| Error::io(self.store.root(), "write a source in", error);
-        let mut take = |place: usize, content: &mut dyn Read| {
-            let Some(entry) = files.get(place) else { return Ok(()) };
-            let path = at.below(&entry.path)?;
-            let node = match entry.kind {
-                EntryKind::Link => {
-                    let mut target = Vec::new();
-                    content.read_to_end(&mut target).map_err(failed)?;
-                    let refuse = |cause| at.refuse(&entry.path, &format!("{cause}: `{}`", shown(&target)));
-                    check_link(&path, &target).map_err(refuse)?;
-                    Node::Link(target)
-                }
-                kind => Node::File {
-                    content: spool.keep(content).map_err(failed)?,
-                    executable: kind == EntryKind::Executable,
-                },
-            };
-            spool.put(path, node);
-            Ok(())
-        };
-        self.git.blobs(at.url, &hashes, &mut take, self.cancel)
-    }
-}
-
-impl At<'_> {
-    fn below(&self, path: &[u8]) -> Result<Vec<u8>> {
-        let clean = clean(path).map_err(|cause| self.refuse(path, cause))?;
-        Ok(match self.prefix.as_str() {
-            "" => clean,
-            prefix => [prefix.as_bytes(), b"/", &clean].concat(),
-        })
-    }
-
-    fn refuse(&self, path: &[u8], cause: &str) -> Error {
-        let object = format!("commit {} of {}", self.commit, self.url);
-        Error::new(Kind::Document, object, format!("`{}` {cause}", shown(path)))
     }
 }

@@ -1,8 +1,8 @@
 //! Reading commits, trees and blobs out of the store's copy of a repository. Nothing here has network.
 
 use super::address::is_hash;
-use super::program::{Running, not_started};
 use super::repository::{LOCAL, Program, damaged};
+use super::running::{Running, not_started};
 use super::{Commit, Entry, EntryKind, TakeBlob};
 use crate::cancel::{self, Cancel};
 use crate::date::Epoch;

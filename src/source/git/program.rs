@@ -2,19 +2,19 @@
 //! is stopped when the user stops or when it says nothing for too long.
 
 use super::address::PROTOCOLS;
+use super::heard::Heard;
+use super::running::{Running, not_started};
 use crate::cancel::Cancel;
 use crate::environment::Environment;
-use crate::error::{Error, Kind, Result};
-use std::collections::VecDeque;
-use std::io::{BufReader, Read};
+use crate::error::{Error, Result};
+use std::io::Read;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
-use std::process::{Child, ChildStderr, Command, ExitStatus, Stdio};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::process::{Command, ExitStatus, Stdio};
+use std::time::Duration;
 
 /// What git and its helpers (ssh, curl) need of the environment; all else, GIT_DIR and its kin above all, is kept away.
-const PASSED: [&str; 24] = [
+const PASSED: [&str; 26] = [
     "PATH",
     "HOME",
     "USER",
@@ -25,6 +25,8 @@ const PASSED: [&str; 24] = [
     "SSH_AGENT_PID",
     "GIT_SSH",
     "GIT_SSH_COMMAND",
+    "GIT_SSH_VARIANT",
+    "GIT_ASKPASS",
     "GIT_SSL_CAINFO",
     "GIT_SSL_CAPATH",
     "SSL_CERT_FILE",
@@ -40,6 +42,9 @@ const PASSED: [&str; 24] = [
     "LD_LIBRARY_PATH",
     "GIT_EXEC_PATH",
 ];
+
+/// The environment variable that names a credential helper, as `credential.helper` of git's configuration would.
+const HELPER: &str = "SNPFORGE_GIT_CREDENTIAL_HELPER";
 
 /// Configuration that is the same on every machine. `unpackLimit` keeps what comes in packs, which are there whole or
 /// not at all; a transfer below 1000 bytes a second for 30 seconds counts as stalled.
@@ -60,17 +65,11 @@ const CONFIG: [&str; 14] = [
     "color.ui=false",
 ];
 
-/// Between two looks at a running git.
-const LOOK: Duration = Duration::from_millis(20);
-/// Lines of git's own words that an error repeats.
-const LAST_LINES: usize = 6;
-/// What git gets to clean up after it was asked to end.
-const GRACE: Duration = Duration::from_millis(600);
-
 /// How git is started.
 #[derive(Clone, Debug)]
 pub(super) struct Runner {
     environment: Vec<(String, String)>,
+    helper: Option<String>,
 }
 
 /// What git left behind.
@@ -99,7 +98,7 @@ impl Runner {
         if let (Some(file), None) = (environment.get("SSL_CERT_FILE"), environment.get("GIT_SSL_CAINFO")) {
             set("GIT_SSL_CAINFO", file);
         }
-        Runner { environment: all }
+        Runner { environment: all, helper: environment.get(HELPER).map(|helper| format!("credential.helper={helper}")) }
     }
 
     /// A git command on the bare repository at `repository`.
@@ -107,7 +106,7 @@ impl Runner {
         let mut command = Command::new("git");
         command.env_clear().envs(self.environment.iter().map(|(name, value)| (name, value)));
         command.arg("--git-dir").arg(repository);
-        for setting in CONFIG {
+        for setting in CONFIG.into_iter().chain(self.helper.as_deref()) {
             command.args(["-c", setting]);
         }
         // Its own process group: a Ctrl-C reaches it through the wish to stop, with time to clean up.
@@ -148,103 +147,30 @@ impl Runner {
     }
 }
 
-/// git could not be started at all.
-pub(super) fn not_started(error: std::io::Error) -> Error {
-    let missing = error.kind() == std::io::ErrorKind::NotFound;
-    let cause = if missing { "is not installed".to_owned() } else { format!("cannot be started: {error}") };
-    Error::new(Kind::Unavailable, "git", cause)
-        .remedy("install git, which fetches the sources that come from git repositories")
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-/// A git process that never outlives its handle.
-pub(super) struct Running(pub(super) Child);
-
-impl Running {
-    fn wait(&mut self, silence: Duration, heard: &Heard, cancel: &Cancel) -> Result<ExitStatus> {
-        let start = Instant::now();
-        loop {
-            if let Some(status) = self.0.try_wait().map_err(|error| Error::io(Path::new("git"), "wait for", error))? {
-                return Ok(status);
-            }
-            if cancel.is_cancelled() {
-                self.stop();
-                return Err(Error::new(Kind::Interrupted, "git", "interrupted"));
-            }
-            if heard.last().unwrap_or(start).elapsed() > silence {
-                self.stop();
-                let cause = format!("said nothing for {} s and was stopped", silence.as_secs());
-                return Err(Error::new(Kind::Unavailable, "git", cause).remedy("check the network, or try again"));
-            }
-            std::thread::sleep(LOOK);
-        }
-    }
-
-    /// Ends the whole process group, gently first.
-    fn stop(&mut self) {
-        let Some(group) = i32::try_from(self.0.id()).ok().and_then(rustix::process::Pid::from_raw) else { return };
-        let start = Instant::now();
-        for signal in [rustix::process::Signal::TERM, rustix::process::Signal::KILL] {
-            // A group that is gone already needs no signal.
-            let _ = rustix::process::kill_process_group(group, signal);
-            while start.elapsed() < GRACE {
-                if matches!(self.0.try_wait(), Ok(Some(_)) | Err(_)) {
-                    break;
-                }
-                std::thread::sleep(LOOK);
-            }
-        }
-        let _ = self.0.wait();
-    }
-}
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        if matches!(self.0.try_wait(), Ok(None)) {
-            self.stop();
-        }
-    }
-}
-
-/// What git says on standard error, and when it last did.
-#[derive(Default)]
-struct Heard(Arc<Mutex<(Option<Instant>, VecDeque<String>)>>);
-
-impl Heard {
-    /// Lines end with a newline or, in progress, with a carriage return.
-    fn listen(&self, pipe: ChildStderr, hear: &(dyn Fn(&str) + Sync)) {
-        let mut line = Vec::new();
-        for byte in BufReader::new(pipe).bytes().map_while(std::io::Result::ok) {
-            if byte == b'\n' || byte == b'\r' {
-                self.take(&String::from_utf8_lossy(&std::mem::take(&mut line)), byte == b'\n', hear);
-            } else if line.len() < 4096 {
-                line.push(byte);
-            }
-        }
-        self.take(&String::from_utf8_lossy(&line), true, hear);
-    }
-
-    fn take(&self, line: &str, lasting: bool, hear: &(dyn Fn(&str) + Sync)) {
-        let line = line.trim();
-        let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        state.0 = Some(Instant::now());
-        if line.is_empty() {
-            return;
-        }
-        hear(line);
-        if lasting {
-            state.1.push_back(line.to_owned());
-            if state.1.len() > LAST_LINES {
-                state.1.pop_front();
-            }
-        }
-    }
-
-    fn last(&self) -> Option<Instant> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).0
-    }
-
-    fn words(&self) -> String {
-        let state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        state.1.iter().map(String::as_str).collect::<Vec<_>>().join("\n  ")
+    #[test]
+    fn what_git_is_told_comes_from_the_argument() {
+        let environment = Environment::from_iter([
+            ("SSL_CERT_FILE", "/roots.pem"),
+            ("GIT_ASKPASS", "/ask"),
+            ("GIT_DIR", "/elsewhere"),
+            (HELPER, "!mine"),
+        ]);
+        let command = Runner::new(&environment).command(Path::new("/r"), &["fetch"]);
+        let value = |name: &str| command.get_envs().find(|(known, _)| *known == name).and_then(|(_, value)| value);
+        assert_eq!(value("GIT_SSL_CAINFO"), Some("/roots.pem".as_ref()));
+        assert_eq!(value("GIT_ASKPASS"), Some("/ask".as_ref()));
+        assert_eq!((value("GIT_DIR"), value(HELPER)), (None, None));
+        let arguments: Vec<&str> = command.get_args().filter_map(|argument| argument.to_str()).collect();
+        let place = |wanted: &str| arguments.iter().position(|argument| *argument == wanted);
+        assert!(place("credential.helper=") < place("credential.helper=!mine"), "{arguments:?}");
+        let own =
+            environment.get("SSL_CERT_FILE").map(|file| [("SSL_CERT_FILE", file), ("GIT_SSL_CAINFO", "/git.pem")]);
+        let command = Runner::new(&Environment::from_iter(own.unwrap())).command(Path::new("/r"), &["fetch"]);
+        let both = command.get_envs().filter(|(name, _)| *name == "GIT_SSL_CAINFO");
+        assert_eq!(both.map(|(_, value)| value).collect::<Vec<_>>(), [Some("/git.pem".as_ref())]);
     }
 }

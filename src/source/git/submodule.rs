@@ -79,14 +79,26 @@ impl Locked<'_> {
     }
 }
 
-/// The error of a submodule that cannot be had.
-pub(super) fn missing(path: &str, url: &str, commit: &str, error: Error) -> Error {
+/// The error of a submodule that cannot be had. It and the one it lies in are given as url and commit.
+pub(super) fn missing(path: &str, (url, commit): (&str, &str), parent: (&str, &str), error: Error) -> Error {
     if error.kind() == Kind::Interrupted {
         return error;
     }
-    Error::new(error.kind(), format!("submodule `{path}`"), format!("commit {commit} of {url}: {}", error.cause()))
-        .remedy(format!("{}; or use a newer revision, whose submodules still exist", leave_out(path)))
-        .because(error)
+    let cause = format!("commit {commit} of {url}, wanted by commit {} of {}: {}", parent.1, parent.0, error.cause());
+    let made = Error::new(error.kind(), format!("submodule `{path}`"), cause);
+    let made = match error.remedy_text() {
+        Some(remedy) if error.kind() == Kind::Unavailable => made.remedy(remedy),
+        _ => made,
+    };
+    made.also(format!("{}; or use a newer revision, whose submodules still exist", leave_out(path))).because(error)
+}
+
+/// The error of submodules in submodules without end.
+pub(super) fn too_deep(path: &str, outermost: &str, chain: &[String]) -> Error {
+    let cause = format!("lies too deep; repositories seem to have each other in them:\n  {}", chain.join("\n  has "));
+    Error::new(Kind::Document, format!("submodule `{path}`"), cause).remedy(format!(
+        "if the build does not need them, add \"{outermost}/**\" to `without-submodules` of the source in the release file"
+    ))
 }
 
 fn leave_out(path: &str) -> String {

@@ -1,0 +1,119 @@
+//! What a new lock says of branches and tags that moved, and that are no more.
+
+use crate::repository::Repository;
+use crate::with;
+use crate::workshop::{Bench, write};
+use snpforge::build::Borders;
+use snpforge::build::locking::{self, Freshness};
+use snpforge::cancel::Cancel;
+use snpforge::date::Epoch;
+use snpforge::error::{Kind, Result};
+use snpforge::fetch::Offline;
+use snpforge::lock::ReleaseLock;
+use snpforge::project::Project;
+use snpforge::source::git::Program;
+
+/// Resolves a release with one git source anew, and says what changed.
+fn update(bench: &Bench, url: &str, rev: &str, old: Option<&ReleaseLock>) -> Result<(ReleaseLock, Vec<String>)> {
+    let root = bench.root.path().join("project");
+    std::fs::create_dir_all(root.join("images")).unwrap();
+    let git = format!("git = {{ url = \"{url}\", rev = \"{rev}\", version = \"1\" }}");
+    let text = format!("format = 1\nsummary = \"s\"\nimage = \"i\"\n[ovmf]\nbuild = \"DEBUG\"\nsource = {{ {git} }}\n");
+    write(&root.join("releases/r.toml"), text.as_bytes(), 0o644);
+    let project = Project::find(&root).unwrap();
+    let cancel = Cancel::new();
+    let borders = Borders {
+        project: &project,
+        store: &bench.store,
+        fetch: &Offline(bench.store.clone()),
+        git: &Program::new(bench.store.root(), &with(&[]), false).unwrap(),
+        mirrors: &|_, _| Ok(Default::default()),
+        now: Epoch(1_800_000_000),
+        report: bench.report.as_ref(),
+        cancel: &cancel,
+    };
+    let new = locking::release("r", old, Freshness::Update, &borders)?;
+    let changes = old.map_or(Ok(Vec::new()), |old| locking::changes("r", old, &new, &borders))?;
+    Ok((new, changes))
+}
+
+/// The lines of a move, but for the digest's.
+fn moved(first: &str, second: &str, more: &[&str]) -> Vec<String> {
+    let state = |word: &str, commit: &str| format!("      {word}: commit {commit} (refs/heads/main)");
+    let mut lines = vec!["  ovmf edk2 1".to_owned(), state("old", first), state("new", second)];
+    lines.extend(more.iter().map(|line| (*line).to_owned()));
+    lines
+}
+
+#[test]
+fn a_branch_that_moved_is_named_with_both_commits_and_those_between() {
+    let bench = Bench::new();
+    let repository = Repository::new(&bench, "r");
+    let url = repository.url();
+    let first = repository.put("a", b"1").commit();
+    let (lock, _) = update(&bench, &url, "main", None).unwrap();
+    assert_eq!(update(&bench, &url, "main", Some(&lock)).unwrap().1, [""; 0]);
+    let second = repository.put("a", b"2").commit();
+    let third = repository.put("a", b"3").commit();
+    let (newer, changes) = update(&bench, &url, "main", Some(&lock)).unwrap();
+    let between = ["      2 commits", &format!("        {} m", &third[..12]), &format!("        {} m", &second[..12])];
+    assert_eq!(changes, moved(&first, &third, &between));
+    // Where single commits are refused, branches are read.
+    repository.git(&["config", "uploadpack.allowAnySHA1InWant", "false"]);
+    let fourth = repository.put("a", b"4").commit();
+    let (_, changes) = update(&bench, &url, "main", Some(&newer)).unwrap();
+    assert_eq!(changes, moved(&third, &fourth, &["      1 commit", &format!("        {} m", &fourth[..12])]));
+}
+
+#[test]
+fn a_rebased_branch_is_called_so_and_its_lost_commit_is_no_failure() {
+    let bench = Bench::new();
+    let repository = Repository::new(&bench, "r");
+    let bundle = bench.root.path().join("r.bundle").display().to_string();
+    let publish = || drop(repository.git(&["bundle", "create", "--quiet", &bundle, "--all"]));
+    repository.put("a", b"1").commit();
+    repository.git(&["branch", "old"]);
+    let second = repository.put("a", b"2").commit();
+    repository.git(&["tag", "kept"]);
+    publish();
+    let (lock, _) = update(&bench, &bundle, "main", None).unwrap();
+    repository.git(&["reset", "--quiet", "--hard", "old"]);
+    let rebased = repository.put("a", b"4").commit();
+    publish();
+    let (_, changes) = update(&bench, &bundle, "main", Some(&lock)).unwrap();
+    let rebased_line = "      commits: 1 have come, 1 gone; the branch was rebased or pushed anew";
+    assert_eq!(changes, moved(&second, &rebased, &[rebased_line, &format!("        {} m", &rebased[..12])]));
+    // Nothing has the old commit any more: the move is told all the same.
+    repository.git(&["tag", "-d", "kept"]);
+    publish();
+    std::fs::remove_dir_all(bench.store.root().join("git")).unwrap();
+    let (_, changes) = update(&bench, &bundle, "main", Some(&lock)).unwrap();
+    assert_eq!(changes, moved(&second, &rebased, &[]));
+}
+
+#[test]
+fn a_branch_that_is_no_more_leaves_the_old_lock() {
+    let bench = Bench::new();
+    let repository = Repository::new(&bench, "r");
+    let url = repository.url();
+    let commit = repository.put("a", b"1").commit();
+    repository.git(&["branch", "snp-latest"]);
+    let (lock, _) = update(&bench, &url, "snp-latest", None).unwrap();
+    repository.git(&["branch", "--quiet", "-m", "snp-latest", "snp-newest"]);
+    let error = update(&bench, &url, "snp-latest", Some(&lock)).unwrap_err();
+    assert_eq!((error.kind(), error.object()), (Kind::Gone, format!("`snp-latest` of {url}").as_str()));
+    let expected = format!(
+        "is neither a branch nor a tag there any more; releases/r.lock has commit {commit} of it and still builds as long as \
+         that commit can be had"
+    );
+    assert_eq!(error.cause(), expected);
+    let remedy = error.remedy_text().unwrap();
+    assert!(remedy.contains("--locked") && remedy.contains(&format!("rev = \"{commit}\"")), "{remedy}");
+    // What it says is true.
+    crate::repository::forget(&bench);
+    let built = crate::obtain(&bench, &with(&[]), &lock.source[0]).unwrap();
+    assert_eq!(Some(built), lock.source[0].digest);
+    // A source without a lock is just not there.
+    let error = update(&bench, &url, "snp-latest", None).unwrap_err();
+    assert!(!error.cause().contains("releases/r.lock"), "{error}");
+}
