@@ -111,8 +111,15 @@ impl Report for JsonLines {
 #[derive(Default)]
 struct Plain(Mutex<HashMap<String, Open>>);
 
-/// A task's last line, its total and what is counted.
-type Open = (Instant, Option<u64>, Option<Unit>);
+/// A task that has begun.
+struct Open {
+    /// When its last line was printed.
+    shown: Instant,
+    /// What its last line said it does.
+    text: Option<String>,
+    total: Option<u64>,
+    unit: Unit,
+}
 
 /// The least time between two progress lines of a task.
 const QUIET: Duration = Duration::from_secs(10);
@@ -129,20 +136,18 @@ impl Report for Plain {
                     "{task}: begins{}",
                     total.map_or(String::new(), |total| format!(", {}", amount(total, unit)))
                 );
-                tasks.insert(task, (Instant::now(), total, Some(unit)));
+                tasks.insert(task, Open { shown: Instant::now(), text: None, total, unit });
             }
             Event::Progress { task, done, total, text } => {
-                let Some((shown, known, unit)) = tasks.get_mut(&task) else { return };
-                *known = total.or(*known);
-                if let Some(text) = text {
-                    *shown = Instant::now();
-                    eprintln!("{task}: {text}");
-                } else if let Some(done) = done.filter(|_| shown.elapsed() >= QUIET) {
-                    *shown = Instant::now();
-                    let of = known
-                        .map_or(String::new(), |total| format!(" of {}", amount(total, unit.unwrap_or(Unit::Steps))));
-                    eprintln!("{task}: {}{of}", amount(done, unit.unwrap_or(Unit::Steps)));
+                let Some(open) = tasks.get_mut(&task) else { return };
+                open.total = total.or(open.total);
+                if text.is_some() && text != open.text {
+                    open.text = text;
+                } else if done.is_none() || open.shown.elapsed() < QUIET {
+                    return;
                 }
+                open.shown = Instant::now();
+                eprintln!("{task}: {}", so_far(open, done));
             }
             Event::Line { .. } => {}
             Event::End { task, outcome } => {
@@ -150,6 +155,19 @@ impl Report for Plain {
                 eprintln!("{task}: {outcome}");
             }
         }
+    }
+}
+
+/// What a task does, and how far it is.
+fn so_far(open: &Open, done: Option<u64>) -> String {
+    let count = done.map(|done| match open.total {
+        Some(total) => format!("{} of {}", amount(done, open.unit), amount(total, open.unit)),
+        None => amount(done, open.unit),
+    });
+    match (&open.text, count) {
+        (Some(text), Some(count)) => format!("{text}: {count}"),
+        (Some(text), None) => text.clone(),
+        (None, count) => count.unwrap_or_default(),
     }
 }
 
