@@ -40,7 +40,7 @@
 //! | 4 the line | [`build`], [`verify`] | everything below |
 //! | 3 borders | [`engine`], [`source`], [`archive`], [`fetch`], [`mirror`], [`project`], [`sign`], [`store`], [`tree`] | one foreign thing each |
 //! | 2 bytes | [`tarball`], [`compress`], [`deb`], [`oci`], [`firmware`] | `Read` and `Write`, no paths of this machine |
-//! | 1 documents | [`release`], [`definition`], [`lock`], [`compatibility`], [`containerfile`], [`sums`], [`document`] | text to value and back |
+//! | 1 documents | [`release`], [`definition`], [`reference`], [`lock`], [`compatibility`], [`containerfile`], [`sums`], [`document`] | text to value and back |
 //! | 0 words | [`digest`], [`date`], [`component`], [`error`], [`report`], [`environment`], [`cancel`], [`heap`], [`shell`] | std, libc, serde, sha2 |
 //!
 //! # The build contract, equal on every engine
@@ -92,6 +92,7 @@ pub mod lock;
 pub mod mirror;
 pub mod oci;
 pub mod project;
+pub mod reference;
 pub mod release;
 pub mod report;
 pub mod shell;
