@@ -61,6 +61,10 @@ impl Lock for ImageLock {
             lock.package.iter().map(|package| (package.name.clone(), package.version.clone())).collect()
         };
         let mut lines = moved(&versions(self), &versions(new));
+        let base = |lock: &Self| -> BTreeMap<String, String> {
+            lock.base.iter().map(|base| ("base".to_owned(), base.image.to_string())).collect()
+        };
+        lines.extend(moved(&base(self), &base(new)));
         if self.diff_id != new.diff_id {
             lines.push(format!("diff_id {} -> {}", self.diff_id.short(), new.diff_id.short()));
         }
