@@ -26,7 +26,7 @@ pub(super) struct Below<'a> {
     rules: &'a Rules<'a>,
     /// Folders that the contract fills.
     contract: &'a [&'a str],
-    /// Whether there are packages.
+    /// Whether there are no packages.
     alone: bool,
     /// Paragraphs of the status file by name and architecture, with the name that files in the database have.
     kept: BTreeMap<(String, String), (String, String)>,
