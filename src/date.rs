@@ -54,6 +54,12 @@ impl Epoch {
         u64::try_from(zoned.timestamp().as_second()).map(Epoch).map_err(|_| wrong("lies before 1970".into()))
     }
 
+    /// Reads an RFC 3339 time, as OCI configurations have it; what lies before 1970 is no date.
+    pub fn parse_rfc3339(text: &str) -> Option<Self> {
+        let timestamp: jiff::Timestamp = text.trim().parse().ok()?;
+        u64::try_from(timestamp.as_second()).ok().filter(|seconds| *seconds > 0).map(Epoch)
+    }
+
     /// RFC 3339 in UTC (`2025-09-06T10:02:33Z`), as OCI configurations want it.
     ///
     /// # Errors

@@ -3,7 +3,9 @@
 
 use crate::document;
 use crate::error::{Error, Kind, Result};
+use crate::reference::Reference;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 
 /// The format version of image definitions.
 pub const FORMAT: u32 = 1;
@@ -56,8 +58,22 @@ pub struct Archive {
     pub snapshot_time: Option<String>,
 }
 
+/// Debian's word for what this tool builds for.
+const AMD64: &str = "amd64";
+
 fn amd64() -> String {
-    "amd64".into()
+    AMD64.into()
+}
+
+/// An image of a registry below the packages.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Base {
+    /// The image, by the digest of its manifest for linux/amd64.
+    pub image: Reference,
+    /// What the image's own os-release file must say, for example `VERSION_ID`: engines do not look at a tag beside a
+    /// digest, and public files pin one release under the tag of another.
+    pub os_release: BTreeMap<String, String>,
 }
 
 /// What the builder's root file system holds.
@@ -88,8 +104,12 @@ pub struct ImageDefinition {
     pub format: u32,
     /// One line for people.
     pub summary: String,
-    /// Where the packages come from.
-    pub archive: Archive,
+    /// Where the packages come from; only an image that is nothing but its base can do without.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub archive: Option<Archive>,
+    /// An image of a registry that fills in what the packages do not hold.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub base: Option<Base>,
     /// What is put into the root file system.
     pub root: Root,
 }
@@ -102,8 +122,41 @@ impl ImageDefinition {
     pub fn parse(name: &str, text: &str) -> Result<Self> {
         let definition: ImageDefinition = document::parse(name, text)?;
         check_format(name, definition.format, FORMAT)?;
-        definition.archive.check(name)?;
+        definition.check(name)?;
         Ok(definition)
+    }
+
+    /// The archive that packages are resolved from; none for an image that is nothing but its base.
+    pub fn resolves(&self) -> Option<&Archive> {
+        self.archive.as_ref().filter(|_| self.base.is_none() || !self.root.packages.is_empty())
+    }
+
+    /// The architecture of everything in it, in Debian's words.
+    pub fn architecture(&self) -> &str {
+        self.archive.as_ref().map_or(AMD64, |archive| &archive.architecture)
+    }
+
+    fn check(&self, name: &str) -> Result<()> {
+        if let Some(archive) = &self.archive {
+            archive.check(name)?;
+        }
+        let wrong = |cause: &str, remedy: &str| Err(Error::new(Kind::Document, name, cause).remedy(remedy));
+        match &self.base {
+            None if self.archive.is_none() => {
+                wrong("has neither [archive] nor [base]", "say where packages come from, or name an image under [base]")
+            }
+            Some(_) if self.archive.is_none() && !self.root.packages.is_empty() => {
+                wrong("root.packages names packages, but there is no [archive]", "add [archive], or empty the list")
+            }
+            Some(base) if base.os_release.is_empty() => wrong(
+                "base.os-release is empty",
+                "claim what the image is, for example { ID = \"ubuntu\", VERSION_ID = \"22.04\" }",
+            ),
+            Some(_) if self.architecture() != AMD64 => {
+                wrong("a base is for amd64, archive.architecture is not", "remove archive.architecture")
+            }
+            _ => Ok(()),
+        }
     }
 }
 

@@ -7,7 +7,7 @@
 //! --pack--> Packed --sign--> Signed`
 //!
 //! [`build::build`] is this line up to the bundle; [`verify::sign`] is its end, when whoever signs wants it. Each arrow is one function in one module of [`build`], and only it can make its
-//! result. `plan` is pure; only [`build::locking`] and [`build::fetch`] use the network.
+//! result. `plan` is pure; only [`build::locking`] and [`build::fetch`] use the network ([`fetch`], [`registry`], git).
 //!
 //! # Words
 //!
@@ -15,6 +15,8 @@
 //!   ([`lock`]).
 //! - **image**: the builder's root file system, a pure function of its lock, the same `diff_id` on every engine
 //!   ([`definition`], [`oci`]).
+//! - **base**: an image of a registry, by the digest of its manifest, whose files fill in what the packages of an image do
+//!   not hold ([`definition::Base`], [`oci::base`], [`registry`]).
 //! - **compatibility**: which versions of the parts fit together and what their users must know, as data of the project
 //!   ([`compatibility`]); a lock that breaks a rule is neither written nor built.
 //! - **engine**: Docker, Podman or the embedded sandbox ([`engine`]).
@@ -38,9 +40,9 @@
 //! |---|---|---|
 //! | 5 surface | `main`, `cli`, `commands`, `terminal` (the binary) | clap, indicatif; the only printing, wall clock, environment |
 //! | 4 the line | [`build`], [`verify`] | everything below |
-//! | 3 borders | [`engine`], [`source`], [`archive`], [`fetch`], [`mirror`], [`project`], [`sign`], [`store`], [`tree`] | one foreign thing each |
+//! | 3 borders | [`engine`], [`source`], [`archive`], [`fetch`], [`mirror`], [`project`], [`registry`], [`sign`], [`store`], [`tree`] | one foreign thing each |
 //! | 2 bytes | [`tarball`], [`compress`], [`deb`], [`oci`], [`firmware`] | `Read` and `Write`, no paths of this machine |
-//! | 1 documents | [`release`], [`definition`], [`lock`], [`compatibility`], [`containerfile`], [`difference`], [`sums`], [`document`] | text to value and back |
+//! | 1 documents | [`release`], [`definition`], [`reference`], [`lock`], [`compatibility`], [`containerfile`], [`difference`], [`sums`], [`document`] | text to value and back |
 //! | 0 words | [`digest`], [`date`], [`component`], [`error`], [`report`], [`environment`], [`cancel`], [`heap`], [`shell`] | std, libc, serde, sha2 |
 //!
 //! # The build contract, equal on every engine
@@ -66,9 +68,9 @@
 //!
 //! A component's parameters and files: [`build::plan`]; its commands: `images/<family>/`. A kernel option: a fragment. What
 //! is in the bundle: [`build::pack::bundle`]; its scripts: `images/bundle/`. What is in the image:
-//! `images/*.toml`; how a layer is normalised: [`oci::layer`]. A new kind of source: one file in [`source`]. A new
-//! engine: the trait in [`engine`]. A new command: `cli` and one file in `commands`. What fits together:
-//! `releases/known/compatibility.toml`.
+//! `images/*.toml`; how a layer is normalised: [`oci::layer`]; how a base is flattened: [`oci::base`]. A new kind of source:
+//! one file in [`source`]. A new engine: the trait in [`engine`]. A new command: `cli` and one file in `commands`. What fits
+//! together: `releases/known/compatibility.toml`.
 
 pub mod archive;
 pub mod build;
@@ -93,6 +95,8 @@ pub mod lock;
 pub mod mirror;
 pub mod oci;
 pub mod project;
+pub mod reference;
+pub mod registry;
 pub mod release;
 pub mod report;
 pub mod shell;

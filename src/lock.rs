@@ -1,7 +1,7 @@
 //! Lock files: what was resolved, sorted and made for diffs.
 //!
 //! Format history: 1 (first). A further kind of pin is no new format: what could be read before means the same, and a
-//! version that does not know the kind refuses it by name.
+//! version that does not know the kind refuses it by name. The same goes for an image's `[base]`.
 
 use crate::component::Component;
 use crate::date::{Day, Epoch};
@@ -9,6 +9,7 @@ use crate::definition::check_format;
 use crate::digest::Digest;
 use crate::document;
 use crate::error::Result;
+use crate::reference::Reference;
 use serde::{Deserialize, Serialize};
 
 /// The format version of lock files. It also stands for the way layers and source tars are normalised: a change
@@ -63,6 +64,51 @@ pub struct PackageLock {
     pub sha256: Digest,
 }
 
+/// One blob of a registry.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct BlobLock {
+    /// Digest of its bytes.
+    pub sha256: Digest,
+    /// Their number.
+    pub size: u64,
+}
+
+/// One layer of a base, as the registry has it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct BaseLayerLock {
+    /// Digest of its compressed bytes.
+    pub sha256: Digest,
+    /// Their number.
+    pub size: u64,
+    /// Digest of the tar in it.
+    pub diff_id: Digest,
+    /// What the manifest says how it is packed.
+    pub media_type: String,
+}
+
+/// An image of a registry below the packages.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct BaseLock {
+    /// The image as the definition names it.
+    pub image: Reference,
+    /// Its manifest.
+    pub manifest: BlobLock,
+    /// Its configuration.
+    pub config: BlobLock,
+    /// Its layers, the lowest first.
+    pub layer: Vec<BaseLayerLock>,
+}
+
+impl BaseLock {
+    /// Bytes of all layers as they are fetched.
+    pub fn size(&self) -> u64 {
+        self.layer.iter().map(|layer| layer.size).sum()
+    }
+}
+
 /// `images/NAME.lock`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
@@ -71,14 +117,19 @@ pub struct ImageLock {
     pub format: u32,
     /// Digest of the definition this was resolved from (its meaning, not its comments).
     pub definition: Digest,
-    /// The newest date of the suites: the date of everything in the layer.
+    /// The newest date of the suites and of the base: the date of everything in the layer.
     pub epoch: Epoch,
     /// Digest of the uncompressed layer: the image's identity on every engine.
     pub diff_id: Digest,
     /// The suites as they were read, by name.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub suite: Vec<SuiteLock>,
     /// The packages, by name.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub package: Vec<PackageLock>,
+    /// The image below the packages, if there is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub base: Option<BaseLock>,
 }
 
 /// A submodule of a git source.

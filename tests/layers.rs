@@ -6,9 +6,20 @@ use std::path::{Path, PathBuf};
 /// The floors, lowest first. A module may use its own floor and those below.
 const FLOORS: &[&[&str]] = &[
     &["cancel", "component", "date", "digest", "environment", "error", "heap", "report", "shell"],
-    &["compatibility", "containerfile", "definition", "difference", "document", "lock", "manifest", "release", "sums"],
+    &[
+        "compatibility",
+        "containerfile",
+        "definition",
+        "difference",
+        "document",
+        "lock",
+        "manifest",
+        "reference",
+        "release",
+        "sums",
+    ],
     &["compress", "deb", "firmware", "oci", "tarball"],
-    &["archive", "engine", "fetch", "mirror", "project", "sign", "source", "store", "tree"],
+    &["archive", "engine", "fetch", "mirror", "project", "registry", "sign", "source", "store", "tree"],
     &["build", "verify"],
     &["cli", "commands", "main", "terminal"],
 ];

@@ -2,13 +2,13 @@
 
 use super::cache::{self, ActionResult};
 use super::plan::{Plan, Task};
-use super::{Borders, locking};
+use super::{Borders, base, locking};
 use crate::archive::from_those_that_answer;
 use crate::component::Component;
 use crate::date::Epoch;
-use crate::definition::Archive;
+use crate::definition::{Archive, ImageDefinition};
 use crate::digest::Digest;
-use crate::error::Result;
+use crate::error::{Error, Kind, Result};
 use crate::fetch::Wanted;
 use crate::lock::{ImageLock, PackageLock, Pin, ReleaseLock, SourceLock};
 use crate::release::Release;
@@ -31,7 +31,7 @@ pub enum Source<'plan> {
 /// All components of the plan, in its order.
 pub type Sources<'plan> = Vec<Source<'plan>>;
 
-/// Brings what is missing into the store: packages if the image must be made, sources of what must run.
+/// Brings what is missing into the store: packages and base if the image must be made, sources of what must run.
 ///
 /// # Errors
 /// [`crate::error::Kind::Gone`] and [`crate::error::Kind::Unavailable`] name what is missing and where it was looked for.
@@ -49,7 +49,7 @@ pub fn sources<'plan>(plan: &'plan Plan, borders: &Borders<'_>) -> Result<Source
     borders.report.phase("fetch");
     let (definition, lock) = &plan.image_documents;
     if !borders.store.contains(&lock.diff_id) {
-        packages(&definition.archive, lock, borders)?;
+        image(definition, lock, borders)?;
     }
     for source in &mut made {
         if let Source::Ready { task, sources } = source {
@@ -59,11 +59,23 @@ pub fn sources<'plan>(plan: &'plan Plan, borders: &Borders<'_>) -> Result<Source
     Ok(made)
 }
 
-/// Brings the packages of an image's lock into the store.
+/// Brings the packages and the base of an image's lock into the store.
 ///
 /// # Errors
-/// As [`sources`].
-pub fn packages(archive: &Archive, lock: &ImageLock, borders: &Borders<'_>) -> Result<()> {
+/// As [`sources`]; [`Kind::Lock`] for packages without an archive.
+pub fn image(definition: &ImageDefinition, lock: &ImageLock, borders: &Borders<'_>) -> Result<()> {
+    match &definition.archive {
+        _ if lock.package.is_empty() => {}
+        Some(archive) => packages(archive, lock, borders)?,
+        None => {
+            return Err(Error::new(Kind::Lock, "image", "its lock has packages, its definition no [archive]")
+                .remedy("run `snpforge lock`"));
+        }
+    }
+    lock.base.as_ref().map_or(Ok(()), |lock| base::bring(lock, borders))
+}
+
+fn packages(archive: &Archive, lock: &ImageLock, borders: &Borders<'_>) -> Result<()> {
     let bases = (borders.mirrors)(archive, Some(lock.epoch))?.files;
     let bring = |bases: &[String]| {
         let missing = lock.package.iter().filter(|package| !borders.store.contains(&package.sha256));

@@ -1,10 +1,10 @@
 //! The step that makes the builder's root file system: a layer from the locked packages, a pure function of the lock.
 //! Needs no engine. The layer is kept in the store under its diff_id.
 
-use super::Borders;
 use super::cache::ActionResult;
 use super::fetch::{Source, Sources};
 use super::plan::{Plan, Task};
+use super::{Borders, base};
 use crate::date::Epoch;
 use crate::definition::ImageDefinition;
 use crate::digest::Digest;
@@ -12,7 +12,7 @@ use crate::document;
 use crate::engine::contract;
 use crate::error::{Error, Kind, Result};
 use crate::heap;
-use crate::lock::{ImageLock, PackageLock};
+use crate::lock::{BaseLock, ImageLock, PackageLock};
 use crate::oci::image::Description;
 use crate::oci::{self, Image, layer};
 use crate::store::Store;
@@ -67,7 +67,7 @@ pub fn builders<'plan>(
 /// [`Kind::Trust`] when the layer made is not the one in the lock, or a package was damaged.
 pub fn build(name: &str, definition: &ImageDefinition, lock: &ImageLock, borders: &Borders<'_>) -> Result<Image> {
     if !borders.store.contains(&lock.diff_id) {
-        let (made, _) = make_layer(definition, lock.epoch, &lock.package, borders)?;
+        let (made, _) = make_layer(definition, lock.epoch, &lock.package, lock.base.as_ref(), borders)?;
         if made != lock.diff_id {
             return Err(Error::new(Kind::Trust, format!("image {name}"), format!("its layer has diff_id {made}, the lock says {}", lock.diff_id))
                 .remedy(format!("if the lock was written by another snpforge version, run `snpforge lock --image {name} --update`; else please report it")));
@@ -83,7 +83,7 @@ fn assemble(name: &str, definition: &ImageDefinition, lock: &ImageLock, borders:
     let reference = format!("localhost/snpforge/{name}:{}", lock.diff_id.short());
     let description = Description {
         reference: &reference,
-        architecture: &definition.archive.architecture,
+        architecture: definition.architecture(),
         epoch: lock.epoch,
         lock: document::identity(lock)?,
         title: name,
@@ -93,16 +93,26 @@ fn assemble(name: &str, definition: &ImageDefinition, lock: &ImageLock, borders:
     oci::image::describe(&layer::Layer { diff_id: lock.diff_id, size, entries: 0 }, &path, &description)
 }
 
-/// Makes the layer from packages in the store and puts it there; its diff_id and length.
+/// Makes the layer from packages and a base in the store and puts it there; its diff_id and length.
 ///
 /// # Errors
-/// [`Kind::Trust`] for a damaged or hostile package, [`Kind::Unavailable`] for one that is not in the store.
+/// [`Kind::Trust`] for a damaged or hostile package or base, [`Kind::Unavailable`] for one that is not in the store,
+/// [`Kind::Lock`] when only one of definition and lock has a base.
 pub fn make_layer(
     definition: &ImageDefinition,
     epoch: Epoch,
     packages: &[PackageLock],
+    base: Option<&BaseLock>,
     borders: &Borders<'_>,
 ) -> Result<(Digest, u64)> {
+    let base = match (&definition.base, base) {
+        (Some(definition), Some(lock)) => Some(base::open(definition, lock, borders)?),
+        (None, None) => None,
+        _ => {
+            return Err(Error::new(Kind::Lock, "base image", "only one of the definition and its lock has one")
+                .remedy("run `snpforge lock`"));
+        }
+    };
     let inputs: Vec<layer::Package> =
         packages.par_iter().map(|package| input(package, borders.store)).collect::<Result<_>>()?;
     let contract = layer::Contract {
@@ -112,7 +122,7 @@ pub fn make_layer(
         user: contract::HOSTNAME,
         home: contract::BUILD,
     };
-    let recipe = layer::Recipe { root: &definition.root, epoch, contract };
+    let recipe = layer::Recipe { root: &definition.root, base: base.as_ref(), epoch, contract };
     let (mut blob, scratch) = (borders.store.writer()?, borders.store.unnamed()?);
     let workers = rayon::current_num_threads();
     layer::build(&inputs, &recipe, workers, &scratch, &mut blob, borders.report, borders.cancel)?;

@@ -10,7 +10,7 @@ mod refs;
 pub use history::changes;
 pub use kind::Lock;
 
-use super::{Borders, image};
+use super::{Borders, base, image};
 use crate::archive::{Indexes, Keep, Need, Site, resolve};
 use crate::date::Epoch;
 use crate::definition::Archive;
@@ -34,39 +34,50 @@ pub enum Freshness {
     Update,
 }
 
-/// Resolves an image: packages chosen, downloaded and made into a layer, whose digest completes the lock.
+/// Resolves an image: its base asked for by digest, packages chosen, all downloaded and made into a layer, whose digest
+/// completes the lock.
 ///
 /// # Errors
 /// [`Kind::Trust`] for a bad signature or digest, [`Kind::Resolve`] for packages that cannot be had together,
-/// [`Kind::Unavailable`] without a network.
+/// [`Kind::Unavailable`] without a network; of a base as `base::lock`.
 pub fn image(name: &str, old: Option<&ImageLock>, freshness: Freshness, borders: &Borders<'_>) -> Result<ImageLock> {
     borders.report.phase(&format!("lock image {name}"));
     let definition = borders.project.image(name)?;
-    let kept = old.filter(|_| freshness == Freshness::Keep).map(|lock| lock.suite.as_slice());
-    let keyring = borders.project.keyring("images", &definition.archive.keyring)?;
-    let (suite, indexes) =
-        state(&definition.archive, IMAGE, &keyring, (Need::Packages, Keep::Packages), kept, borders)?;
+    let base = definition.base.as_ref().map(|wish| base::lock(wish, borders)).transpose()?;
+    let (base, made) = base.map_or((None, None), |(lock, made)| (Some(lock), made));
+    let (suite, package) = match definition.resolves() {
+        Some(archive) => packages(archive, &definition.root.packages, old, freshness, borders)?,
+        None => (Vec::new(), Vec::new()),
+    };
+    let epoch = suite.iter().map(|suite| suite.date).chain(made).max().unwrap_or(Epoch(0));
+    let (diff_id, _) = image::make_layer(&definition, epoch, &package, base.as_ref(), borders)?;
+    Ok(ImageLock { format: FORMAT, definition: document::identity(&definition)?, epoch, diff_id, suite, package, base })
+}
+
+/// The packages of an image, chosen and downloaded, and the suites that they were chosen from.
+fn packages(
+    archive: &Archive,
+    wished: &[String],
+    old: Option<&ImageLock>,
+    freshness: Freshness,
+    borders: &Borders<'_>,
+) -> Result<(Vec<SuiteLock>, Vec<PackageLock>)> {
+    // An image that had no suites has nothing to keep.
+    let kept = old.filter(|lock| freshness == Freshness::Keep && !lock.suite.is_empty());
+    let kept = kept.map(|lock| lock.suite.as_slice());
+    let keyring = borders.project.keyring("images", &archive.keyring)?;
+    let (suite, indexes) = state(archive, IMAGE, &keyring, (Need::Packages, Keep::Packages), kept, borders)?;
     let packages = indexes.packages();
-    let package = resolve::resolve(&packages, &definition.archive.architecture, &definition.root.packages)?;
+    let package = resolve::resolve(&packages, &archive.architecture, wished)?;
     borders.report.say(format!("{} packages of {} chosen", package.len(), packages.len()));
     // The index is large, and making the layer wants memory too.
     drop(indexes);
     heap::give_back();
-    let epoch = suite.iter().map(|suite| suite.date).max().unwrap_or(Epoch(0));
-    download(&definition.archive, &package, borders)?;
-    let (diff_id, _) = image::make_layer(&definition, epoch, &package, borders)?;
-    Ok(ImageLock { format: FORMAT, definition: document::identity(&definition)?, epoch, diff_id, suite, package })
-}
-
-/// Brings the chosen packages into the store.
-fn download(archive: &Archive, packages: &[PackageLock], borders: &Borders<'_>) -> Result<()> {
     let bases = (borders.mirrors)(archive, None)?.files;
-    let wanted: Vec<Wanted> = packages
-        .iter()
-        .filter(|package| !borders.store.contains(&package.sha256))
-        .map(|package| super::fetch::wanted(package, &bases))
-        .collect();
-    borders.fetch.all(&wanted, borders.cancel)
+    let missing = package.iter().filter(|package| !borders.store.contains(&package.sha256));
+    let wanted: Vec<Wanted> = missing.map(|package| super::fetch::wanted(package, &bases)).collect();
+    borders.fetch.all(&wanted, borders.cancel)?;
+    Ok((suite, package))
 }
 
 /// Resolves a release's sources.

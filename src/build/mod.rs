@@ -3,6 +3,7 @@
 //!
 //! `plan` decides everything and touches nothing; `fetch` is the only one that may use the network.
 
+pub mod base;
 pub mod cache;
 pub mod collect;
 pub mod fetch;
@@ -21,6 +22,7 @@ use crate::error::Result;
 use crate::fetch::Fetch;
 use crate::mirror::Bases;
 use crate::project::Project;
+use crate::registry::Registry;
 use crate::report::Report;
 use crate::source::git::Git;
 use crate::store::Store;
@@ -34,8 +36,10 @@ pub struct Borders<'a> {
     pub store: &'a Store,
     /// The network, or its absence.
     pub fetch: &'a dyn Fetch,
-    /// The other door to the network.
+    /// The second door to the network.
     pub git: &'a dyn Git,
+    /// The third one.
+    pub registry: &'a dyn Registry,
     /// Base URLs of an archive at a date, in order of preference.
     pub mirrors: &'a dyn Fn(&Archive, Option<Epoch>) -> Result<Bases>,
     /// The wall clock when the command started, for the expiry of signatures and the run record only.

@@ -6,7 +6,7 @@ use crate::cli::{Build, PlanArgs, ProfileName, Which};
 use crate::terminal;
 use serde::Serialize;
 use snpforge::build::plan::{self, Plan};
-use snpforge::build::{self, Borders, Options, cache, fetch as fetching, pack::Packed};
+use snpforge::build::{self, Borders, Options, base, cache, fetch as fetching, pack::Packed};
 use snpforge::component::{Component, Profile};
 use snpforge::engine::Engine;
 use snpforge::error::{Error, Kind, Result};
@@ -179,6 +179,9 @@ fn show(plan: &Plan, present: &[Component]) {
         terminal::line(format!("note    {note}"));
     }
     terminal::line(format!("image   {} diff_id {}", plan.image, plan.diff_id));
+    if let Some(base) = &plan.image_documents.1.base {
+        terminal::line(format!("        base {} ({})", base.image, base::words(base)));
+    }
     for task in &plan.tasks {
         let state = if present.contains(&task.component) { "present: nothing to run" } else { "to build" };
         terminal::line(format!("{} {}  key {}  {state}", task.component, task.version, task.key));
@@ -204,7 +207,7 @@ pub fn fetch(which: &Which, session: &Session) -> Result<()> {
         let plan = make(which, &[], borders)?;
         let (definition, image_lock) = &plan.image_documents;
         borders.report.phase("fetch");
-        fetching::packages(&definition.archive, image_lock, borders)?;
+        fetching::image(definition, image_lock, borders)?;
         for task in &plan.tasks {
             fetching::task_sources(task, &plan.release_documents.0, borders)?;
         }

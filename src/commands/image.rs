@@ -44,7 +44,7 @@ fn made(name: &str, locked: bool, borders: &Borders<'_>) -> Result<oci::Image> {
     let lock: ImageLock = lock::current(name, locked, borders)?;
     let definition = borders.project.image(name)?;
     if !borders.store.contains(&lock.diff_id) {
-        fetch::packages(&definition.archive, &lock, borders)?;
+        fetch::image(&definition, &lock, borders)?;
     }
     making::build(name, &definition, &lock, borders)
 }
@@ -89,6 +89,9 @@ struct Listed {
     locked: bool,
     fits: bool,
     packages: usize,
+    /// The image below the packages.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    base: Option<String>,
     diff_id: Option<String>,
     in_store: bool,
 }
@@ -106,7 +109,8 @@ fn list(json: bool, borders: &Borders<'_>) -> Result<()> {
             (true, true, true) => "in the store",
         };
         let diff_id = one.diff_id.unwrap_or_default();
-        terminal::line(format!("{}  {state}  {} packages  {diff_id}\n  {}", one.name, one.packages, one.summary));
+        let base = one.base.map_or_else(String::new, |base| format!("\n  base {base}"));
+        terminal::line(format!("{}  {state}  {} packages  {diff_id}{base}\n  {}", one.name, one.packages, one.summary));
     }
     Ok(())
 }
@@ -118,6 +122,7 @@ fn listed(name: &str, borders: &Borders<'_>) -> Result<Listed> {
     Ok(Listed {
         name: name.to_owned(),
         summary: definition.summary,
+        base: definition.base.map(|base| base.image.to_string()),
         locked: lock.is_some(),
         fits,
         packages: lock.as_ref().map_or(0, |lock| lock.package.len()),

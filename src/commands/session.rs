@@ -11,6 +11,7 @@ use snpforge::error::{Error, Kind, Result};
 use snpforge::fetch::{Fetch, Fetcher, Offline, Settings};
 use snpforge::mirror::{self, Bases};
 use snpforge::project::Project;
+use snpforge::registry::{self, Registry};
 use snpforge::report::Report;
 use snpforge::source::git::Program;
 use snpforge::store::Store;
@@ -65,17 +66,23 @@ impl Session {
         let project = self.project()?;
         let store = self.store()?;
         let git = self.git(&store, offline)?;
-        let fetch: Box<dyn Fetch> = if offline {
-            Box::new(Offline(store.clone()))
+        let (fetch, registry): (Box<dyn Fetch>, Box<dyn Registry>) = if offline {
+            (Box::new(Offline(store.clone())), Box::new(registry::Offline(store.clone())))
         } else {
             let settings = Settings::from_environment(&self.environment);
-            Box::new(Fetcher::new(self.runtime.clone(), store.clone(), self.report.clone(), settings)?)
+            let (runtime, report) = (&self.runtime, &self.report);
+            let (settings_too, environment) = (settings.clone(), self.environment.clone());
+            let fetch = Fetcher::new(runtime.clone(), store.clone(), report.clone(), settings)?;
+            let registry =
+                registry::Client::new(runtime.clone(), store.clone(), report.clone(), settings_too, environment);
+            (Box::new(fetch), Box::new(registry))
         };
         work(&Borders {
             project: &project,
             store: &store,
             fetch: fetch.as_ref(),
             git: &git,
+            registry: registry.as_ref(),
             mirrors: &|archive, date| self.mirrors(archive, date),
             now: self.now,
             report: self.report.as_ref(),

@@ -1,5 +1,5 @@
 //! The members of a package's tars, normalised and checked. The dialect is what dpkg writes: GNU tar with long-name
-//! members; anything else is refused.
+//! members; anything else is refused. Layers of images are read here, too: their tars may hold pax headers.
 
 use super::{failed, refused};
 use crate::error::{Error, Result};
@@ -11,6 +11,28 @@ const PATH_MAX: usize = 4096;
 const NAME_MAX: usize = 255;
 /// Members of one package; the largest in Debian have 60 000.
 const MEMBERS_MAX: usize = 1_000_000;
+
+/// Bytes of a pax header: names, and extended attributes that nobody reads here.
+const PAX_MAX: u64 = 1 << 20;
+
+/// Whose tar it is.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Dialect {
+    /// A package's.
+    Package,
+    /// An image layer's: with pax headers, as container engines write them, without absolute names, which they never
+    /// write; a folder may be there again.
+    Layer,
+}
+
+impl Dialect {
+    fn name(self) -> &'static str {
+        match self {
+            Dialect::Package => "package",
+            Dialect::Layer => "layer",
+        }
+    }
+}
 
 /// One member of a package.
 pub struct Member<'a> {
@@ -51,11 +73,16 @@ enum Seen {
     Symlink,
 }
 
-/// Reads `tar` to its end mark.
-pub(super) fn walk(package: &str, tar: &mut dyn Read, visit: &mut dyn FnMut(Member<'_>) -> Result<()>) -> Result<()> {
+/// Reads `tar` to its end mark. `package` names what it is of in errors.
+pub(crate) fn walk(
+    package: &str,
+    dialect: Dialect,
+    tar: &mut dyn Read,
+    visit: &mut dyn FnMut(Member<'_>) -> Result<()>,
+) -> Result<()> {
     let mut archive = tar::Archive::new(tar);
     let entries = archive.entries().map_err(|error| failed(package, error))?;
-    let mut walker = Walker { package, seen: HashMap::new(), long_path: None, long_link: None };
+    let mut walker = Walker { package, dialect, seen: HashMap::new(), long_path: None, long_link: None };
     // Raw: the long-name members come here too, where their size is bounded, and nothing else is interpreted.
     for entry in entries.raw(true) {
         let mut entry = entry.map_err(|error| failed(package, error))?;
@@ -66,6 +93,7 @@ pub(super) fn walk(package: &str, tar: &mut dyn Read, visit: &mut dyn FnMut(Memb
 
 struct Walker<'a> {
     package: &'a str,
+    dialect: Dialect,
     seen: HashMap<Vec<u8>, Seen>,
     long_path: Option<Vec<u8>>,
     long_link: Option<Vec<u8>>,
@@ -88,6 +116,8 @@ impl Walker<'_> {
                 self.long_link = Some(self.long(entry)?);
                 return Ok(());
             }
+            tar::EntryType::XGlobalHeader if self.dialect == Dialect::Layer => return Ok(()),
+            tar::EntryType::XHeader if self.dialect == Dialect::Layer => return self.pax(entry),
             _ => {}
         }
         let raw = self.long_path.take().unwrap_or_else(|| header.path_bytes().into_owned());
@@ -97,6 +127,10 @@ impl Walker<'_> {
         let mode = header.mode().map_err(|error| refuse(format!("damaged header: {error}")))? & 0o7777;
         let mtime = number(header.mtime())?;
         let size = number(header.entry_size())?;
+        let normalised = |raw: &[u8]| match self.dialect {
+            Dialect::Layer if raw.starts_with(b"/") => Err("its name is absolute".into()),
+            _ => normalised(raw),
+        };
         let path = normalised(&raw).map_err(&refuse)?;
         let body = match kind {
             tar::EntryType::Directory => Body::Folder,
@@ -122,9 +156,10 @@ impl Walker<'_> {
             Body::Symlink(_) => Seen::Symlink,
             Body::HardLink(target) if self.seen.get(target) == Some(&Seen::File) => Seen::File,
             Body::HardLink(target) => {
-                return Err(
-                    self.refuse(raw, format!("hard link to `{}`, no earlier file of the package", show(target)))
-                );
+                return Err(self.refuse(
+                    raw,
+                    format!("hard link to `{}`, no earlier file of the {}", show(target), self.dialect.name()),
+                ));
             }
         };
         if path.is_empty() && kind != Seen::Folder {
@@ -148,6 +183,7 @@ impl Walker<'_> {
         match self.seen.insert(path.to_vec(), kind) {
             None => Ok(()),
             Some(Seen::Parent) if kind == Seen::Folder => Ok(()),
+            Some(Seen::Folder) if kind == Seen::Folder && self.dialect == Dialect::Layer => Ok(()),
             Some(_) => Err(self.refuse(raw, "is there twice".into())),
         }
     }
@@ -163,6 +199,29 @@ impl Walker<'_> {
             return Err(self.refuse(&name[..64], format!("is longer than {PATH_MAX} bytes")));
         }
         Ok(name)
+    }
+
+    /// Takes the names out of a pax header. All else in it (finer times, names of owners, extended attributes) is nothing
+    /// that a root keeps.
+    fn pax(&mut self, entry: &mut tar::Entry<'_, &mut dyn Read>) -> Result<()> {
+        let name = entry.header().path_bytes().into_owned();
+        let mut bytes = Vec::new();
+        entry.take(PAX_MAX + 1).read_to_end(&mut bytes).map_err(|error| failed(self.package, error))?;
+        if bytes.len() as u64 > PAX_MAX {
+            return Err(self.refuse(&name, format!("its pax header is longer than {PAX_MAX} bytes")));
+        }
+        for record in tar::PaxExtensions::new(&bytes) {
+            let record = record.map_err(|error| self.refuse(&name, format!("damaged pax header: {error}")))?;
+            match record.key_bytes() {
+                b"path" => self.long_path = Some(record.value_bytes().to_vec()),
+                b"linkpath" => self.long_link = Some(record.value_bytes().to_vec()),
+                // Only files of 8 GiB need it.
+                b"size" => return Err(self.refuse(&name, "has its size in a pax header".into())),
+                key if key.starts_with(b"GNU.sparse") => return Err(self.refuse(&name, "is a sparse file".into())),
+                _ => {}
+            }
+        }
+        Ok(())
     }
 
     fn refuse(&self, raw: &[u8], cause: String) -> Error {

@@ -8,6 +8,7 @@ mod stanza;
 pub mod version;
 
 pub use members::{Body, Member};
+pub(crate) use members::{Dialect, walk};
 pub use stanza::Stanza;
 
 use crate::compress::{self, Format};
@@ -68,7 +69,7 @@ impl<'a> Deb<'a> {
         let name = self.name.clone();
         let mut files = BTreeMap::new();
         let mut tar = self.part("control.tar", CONTROL_MAX)?;
-        members::walk(&name, &mut tar, &mut |member| {
+        walk(&name, Dialect::Package, &mut tar, &mut |member| {
             let file = String::from_utf8_lossy(&member.path).into_owned();
             let Body::File { content, .. } = member.body else {
                 let folder = matches!(member.body, Body::Folder) && member.path.is_empty();
@@ -97,7 +98,7 @@ impl<'a> Deb<'a> {
     pub fn members(mut self, visit: &mut dyn FnMut(Member<'_>) -> Result<()>) -> Result<()> {
         let name = self.name.clone();
         let mut tar = self.part("data.tar", DATA_MAX)?;
-        members::walk(&name, &mut tar, visit)?;
+        walk(&name, Dialect::Package, &mut tar, visit)?;
         // To the end of everything: checksums of compressed streams stand there.
         io::copy(&mut tar, &mut io::sink()).map_err(|error| failed(&name, error))?;
         drop(tar);

@@ -25,9 +25,12 @@ pub fn notes(old: &Side, new: &Side, difference: &Difference) -> String {
             made.push_str(&table(["Option", "Old", "New"], options));
         }
     }
-    if difference.diff_id.is_some() || !difference.packages.is_empty() {
+    if difference.diff_id.is_some() || difference.base.is_some() || !difference.packages.is_empty() {
         made.push_str("\n## Builder image\n\n");
         if let Some(change) = &difference.diff_id {
+            let _ = writeln!(made, "- {}", moved(change));
+        }
+        if let Some(change) = &difference.base {
             let _ = writeln!(made, "- {}", moved(change));
         }
         if !difference.packages.is_empty() {

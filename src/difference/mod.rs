@@ -100,6 +100,8 @@ pub struct Difference {
     pub date: Option<Change<Day>>,
     /// The image's identity.
     pub diff_id: Option<Change<Digest>>,
+    /// The image of a registry below the packages.
+    pub base: Option<Change<String>>,
     /// Versions of the image's packages.
     pub packages: Vec<Change<String>>,
     /// Sources, in build order.
@@ -126,6 +128,7 @@ pub fn between(old: &Side, new: &Side) -> Difference {
     }
     if let (Some(old), Some(new)) = (&old.image, &new.image) {
         made.diff_id = one("diff_id", old.diff_id, new.diff_id);
+        made.base = changes(&base(old), &base(new)).pop();
         made.packages = changes(&packages(old), &packages(new));
     }
     for (component, text) in &old.configs {
@@ -143,6 +146,10 @@ pub fn between(old: &Side, new: &Side) -> Difference {
 
 fn one<T: PartialEq>(name: &str, old: T, new: T) -> Option<Change<T>> {
     (old != new).then(|| Change { name: name.to_owned(), old: Some(old), new: Some(new) })
+}
+
+fn base(lock: &ImageLock) -> BTreeMap<String, String> {
+    lock.base.iter().map(|base| ("base".to_owned(), base.image.to_string())).collect()
 }
 
 fn packages(lock: &ImageLock) -> BTreeMap<String, String> {

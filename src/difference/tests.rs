@@ -43,7 +43,15 @@ fn image(packages: &[(&str, &str)]) -> ImageLock {
     });
     let package: Vec<PackageLock> = package.collect();
     let diff_id = digest(&format!("{packages:?}"));
-    ImageLock { format: FORMAT, definition: digest("d"), epoch: Epoch(1), diff_id, suite: Vec::new(), package }
+    ImageLock {
+        format: FORMAT,
+        definition: digest("d"),
+        epoch: Epoch(1),
+        diff_id,
+        suite: Vec::new(),
+        package,
+        base: None,
+    }
 }
 
 fn sides() -> (Side, Side) {

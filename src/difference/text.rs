@@ -10,6 +10,7 @@ pub fn lines(difference: &Difference) -> Vec<String> {
     for source in &difference.sources {
         made.extend(self::source(source));
     }
+    made.extend(difference.base.iter().map(change));
     made.extend(difference.packages.iter().map(change));
     made.extend(difference.diff_id.iter().map(change));
     for (component, options) in &difference.options {

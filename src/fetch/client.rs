@@ -67,20 +67,31 @@ fn tls(settings: &Settings) -> Result<ClientConfig> {
 /// The trusted certificates. A machine without any can still use http and file URLs: there the digests decide.
 fn roots(settings: &Settings) -> Result<RootCertStore> {
     let mut roots = RootCertStore::empty();
+    roots.add_parsable_certificates(named(settings)?);
+    Ok(roots)
+}
+
+/// The certificates that are trusted here, in DER, for other clients than this one.
+///
+/// # Errors
+/// [`Kind::Usage`] when a named certificate file cannot be used.
+pub(crate) fn trusted(settings: &Settings) -> Result<Vec<Vec<u8>>> {
+    let usable = |certificate: &CertificateDer<'static>| RootCertStore::empty().add(certificate.clone()).is_ok();
+    Ok(named(settings)?.into_iter().filter(usable).map(|certificate| certificate.to_vec()).collect())
+}
+
+/// The certificates of the settings, else of this machine, usable or not.
+fn named(settings: &Settings) -> Result<Vec<CertificateDer<'static>>> {
     if settings.cert_file.is_none() && settings.cert_dir.is_none() {
-        if let Some(bundle) = BUNDLES.map(Path::new).into_iter().find(|path| path.is_file()) {
-            roots.add_parsable_certificates(certificates(bundle)?);
-        }
-        return Ok(roots);
+        let bundle = BUNDLES.map(Path::new).into_iter().find(|path| path.is_file());
+        return bundle.map_or(Ok(Vec::new()), certificates);
     }
-    if let Some(file) = &settings.cert_file {
-        roots.add_parsable_certificates(certificates(file)?);
-    }
+    let mut found = settings.cert_file.as_deref().map_or(Ok(Vec::new()), certificates)?;
     for file in settings.cert_dir.iter().flat_map(|folder| files_of(folder)) {
         // Such folders also hold links that dangle and files that are no certificates.
-        roots.add_parsable_certificates(certificates(&file).unwrap_or_default());
+        found.extend(certificates(&file).unwrap_or_default());
     }
-    Ok(roots)
+    Ok(found)
 }
 
 fn files_of(folder: &Path) -> Vec<PathBuf> {

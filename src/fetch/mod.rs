@@ -1,5 +1,5 @@
-//! Getting bytes from the network: by digest into the store, or small signed documents as they are now. One of the two
-//! doors to the network (the other is git). Knows no archive formats.
+//! Getting bytes from the network: by digest into the store, or small signed documents as they are now. One of the three
+//! doors to the network, beside git and [`crate::registry`]. Knows no archive formats.
 //!
 //! [`Fetcher`] is the real door, [`Offline`] the closed one. Within: `settings` (limits, proxies and trust roots, from
 //! the environment that is handed in), `client` (the HTTP library stops there), `host` (slots, pauses and who is dead),
@@ -16,8 +16,10 @@ mod settings;
 mod text;
 mod trouble;
 
+pub(crate) use client::trusted;
+pub(crate) use place::is_certificate;
 pub use settings::Settings;
-pub(crate) use trouble::shown;
+pub(crate) use trouble::{chain, shown};
 
 use crate::cancel::Cancel;
 use crate::digest::Digest;

@@ -86,7 +86,7 @@ fn unanswered(host: &Host, error: reqwest::Error) -> Trouble {
 }
 
 /// Whether TLS failed for the host's certificate, which asking again does not change.
-fn is_certificate(error: &(dyn std::error::Error + 'static)) -> bool {
+pub(crate) fn is_certificate(error: &(dyn std::error::Error + 'static)) -> bool {
     if matches!(error.downcast_ref(), Some(rustls::Error::InvalidCertificate(_))) {
         return true;
     }

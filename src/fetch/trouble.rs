@@ -113,7 +113,7 @@ pub(crate) fn shown(url: &str) -> String {
 }
 
 /// A foreign error with all its causes, each said once.
-pub(super) fn chain(error: &dyn std::error::Error) -> String {
+pub(crate) fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut next = error.source();
     while let Some(source) = next {

@@ -26,6 +26,7 @@ fn update(bench: &Bench, url: &str, rev: &str, old: Option<&ReleaseLock>) -> Res
         project: &project,
         store: &bench.store,
         fetch: &Offline(bench.store.clone()),
+        registry: &snpforge::registry::Offline(bench.store.clone()),
         git: &Program::new(bench.store.root(), &with(&[]), false).unwrap(),
         mirrors: &|_, _| Ok(Default::default()),
         now: Epoch(1_800_000_000),

@@ -136,7 +136,8 @@ pub fn the_definition_of_jammy_resolves() {
     let desk = Desk::new();
     let mut text = desk.text("images/ubuntu-22.04.toml");
     let definition = ImageDefinition::parse("ubuntu-22.04.toml", &text).unwrap();
-    let time = definition.archive.snapshot_time.clone().unwrap();
+    let archive = definition.archive.clone().unwrap();
+    let time = archive.snapshot_time.clone().unwrap();
     let good = Signer::new(1);
     let server = desk.server.url("");
     // What is the real archive's own: its hosts and its key.
@@ -144,7 +145,7 @@ pub fn the_definition_of_jammy_resolves() {
         ("https://snapshot.ubuntu.com/", server.clone()),
         ("http://archive.ubuntu.com/", server),
         ("\"keys/ubuntu-archive.gpg\"", "\"keys/test.gpg\"".into()),
-        (definition.archive.signers[0].as_str(), good.fingerprint()),
+        (archive.signers[0].as_str(), good.fingerprint()),
     ] {
         assert_eq!(text.matches(old).count(), 1, "{old}");
         text = text.replace(old, &new);

@@ -161,7 +161,7 @@ fn failures_of_this_machine_are_no_fault_of_the_package() {
     let cancel = Cancel::new();
     cancel.cancel();
     let contract = Contract { folders: &[], owned: &[], id: 1000, user: "builder", home: "/" };
-    let recipe = Recipe { root: &root(), epoch: EPOCH, contract };
+    let recipe = Recipe { root: &root(), base: None, epoch: EPOCH, contract };
     let stopped = layer::build(
         &packages(&sample()),
         &recipe,
@@ -188,7 +188,7 @@ fn a_full_disk_ends_the_build() {
         }
     }
     let contract = Contract { folders: &[], owned: &[], id: 1000, user: "builder", home: "/" };
-    let recipe = Recipe { root: &root(), epoch: EPOCH, contract };
+    let recipe = Recipe { root: &root(), base: None, epoch: EPOCH, contract };
     // More than may wait in memory, so that reading threads are waiting when the writer fails.
     let large = |name: &str| Deb::new(name, "1", Packing::Gz).file(&format!("./opt/{name}"), 0o644, &vec![0; 40 << 20]);
     let list = packages(&[large("a"), large("b"), large("c")]);

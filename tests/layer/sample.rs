@@ -128,7 +128,7 @@ pub fn build(packages: &[Package], root: &Root, workers: usize) -> Result<(Vec<u
         home: "/build",
     };
     let mut tar = Vec::new();
-    let recipe = Recipe { root, epoch: EPOCH, contract };
+    let recipe = Recipe { root, base: None, epoch: EPOCH, contract };
     let layer = layer::build(
         packages,
         &recipe,

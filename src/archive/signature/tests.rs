@@ -207,7 +207,7 @@ fn the_keyrings_of_this_project_hold_debians_keys() {
 fn of_ubuntus_keys_the_definition_believes_one() {
     let definition = include_str!("../../../images/ubuntu-22.04.toml");
     let definition = crate::definition::ImageDefinition::parse("ubuntu-22.04.toml", definition).unwrap();
-    assert_eq!(definition.archive.keyring, "keys/ubuntu-archive.gpg");
+    assert_eq!(definition.archive.as_ref().unwrap().keyring, "keys/ubuntu-archive.gpg");
     let bytes = include_bytes!("../../../images/keys/ubuntu-archive.gpg");
     let all = Keyring::parse("ubuntu", bytes, &[]).unwrap();
     let (archive, old, media) = (
@@ -216,6 +216,6 @@ fn of_ubuntus_keys_the_definition_believes_one() {
         "843938DF228D22F7B3742BC0D94AA3F0EFE21092",
     );
     assert_eq!(all.trusted().collect::<Vec<_>>(), [old, media, archive]);
-    let believed = Keyring::parse("ubuntu", bytes, &definition.archive.signers).unwrap();
+    let believed = Keyring::parse("ubuntu", bytes, &definition.archive.unwrap().signers).unwrap();
     assert_eq!(believed.trusted().collect::<Vec<_>>(), [archive]);
 }

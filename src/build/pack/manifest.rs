@@ -6,7 +6,7 @@ use crate::build::plan::{Inputs, Plan};
 use crate::component::{Component, Profile};
 use crate::date::Epoch;
 use crate::digest::Digest;
-use crate::lock::{FORMAT, PackageLock, SourceLock};
+use crate::lock::{BaseLock, FORMAT, PackageLock, SourceLock};
 use serde::Serialize;
 use std::collections::BTreeMap;
 
@@ -29,6 +29,8 @@ struct Image<'a> {
     name: &'a str,
     diff_id: String,
     packages: &'a [PackageLock],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    base: Option<&'a BaseLock>,
 }
 
 /// A component: what it was made of, and the paths of what it delivered. The rest of `files` is the project's own. Of QEMU's
@@ -76,7 +78,12 @@ impl<'a> Manifest<'a> {
             date: plan.date.to_string(),
             epoch: plan.epoch,
             profile: plan.profile,
-            image: Image { name: &plan.image, diff_id: plan.diff_id.oci(), packages: &plan.image_documents.1.package },
+            image: Image {
+                name: &plan.image,
+                diff_id: plan.diff_id.oci(),
+                packages: &plan.image_documents.1.package,
+                base: plan.image_documents.1.base.as_ref(),
+            },
             components: parts.iter().map(built).collect(),
             files: members.iter().map(|(path, member)| (path.as_str(), listed(member))).collect(),
         }

@@ -63,8 +63,8 @@ impl Recipe {
 /// The keyrings that the plan's documents name.
 fn named(plan: &Plan) -> Result<BTreeSet<String>> {
     let keyrings = plan.release_documents.0.archives.values().map(|archive| format!("releases/{}", archive.keyring));
-    let own = format!("images/{}", plan.image_documents.0.archive.keyring);
-    keyrings.chain([own]).map(|path| inside(&path)).collect()
+    let own = plan.image_documents.0.archive.iter().map(|archive| format!("images/{}", archive.keyring));
+    keyrings.chain(own).map(|path| inside(&path)).collect()
 }
 
 /// The release and image files, which must still say what the plan was made from, and the locks that were used, whether

@@ -91,6 +91,23 @@ impl<'a, W: Write> Assembler<'a, W> {
         self.seen.contains_key(path)
     }
 
+    /// Whether a path is that of a package's file or link.
+    pub(super) fn is_taken(&self, path: &[u8]) -> bool {
+        matches!(self.seen.get(path), Some((Kept::File | Kept::Symlink, Owner::Package(_))))
+    }
+
+    /// Whether a path is a folder of the layer.
+    pub(super) fn is_folder(&self, path: &[u8]) -> bool {
+        matches!(self.seen.get(path), Some((Kept::Folder, _)))
+    }
+
+    /// Whether nothing is at a path and no file or link in its way.
+    pub(super) fn is_free(&self, path: &[u8]) -> bool {
+        let slashes = path.iter().enumerate().filter(|(_, byte)| **byte == b'/');
+        !self.holds(path)
+            && slashes.map(|(at, _)| &path[..at]).all(|parent| !self.holds(parent) || self.is_folder(parent))
+    }
+
     /// The number of entries so far.
     pub(super) fn entries(&self) -> usize {
         self.seen.len()

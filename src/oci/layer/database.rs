@@ -18,6 +18,8 @@ pub(super) struct Database {
     file_triggers: Vec<String>,
     /// Packages that wait for a named event.
     triggers: BTreeMap<String, Vec<String>>,
+    /// Paths that were moved aside for another package.
+    diversions: String,
 }
 
 /// A file of the database: path, mode, content.
@@ -29,11 +31,7 @@ impl Database {
     pub(super) fn add(&mut self, package: Unpacked, lost: &dyn Fn(&[u8]) -> bool) -> Vec<Made> {
         let Unpacked { stanza, files, list, conffiles, .. } = package;
         let field = |name: &str| stanza.get(name).unwrap_or_default();
-        // A package that several architectures can be installed of at once is known by both.
-        let name = match field("Multi-Arch") {
-            "same" => format!("{}:{}", field("Package"), field("Architecture")),
-            _ => field("Package").to_owned(),
-        };
+        let name = stem(&stanza);
         let key = (field("Package").to_owned(), field("Architecture").to_owned());
         self.status.insert(key, paragraph(&stanza, &conffiles));
         if let Some(file) = files.get("triggers") {
@@ -48,12 +46,23 @@ impl Database {
         made
     }
 
+    /// Takes a package in that another tool has installed: its paragraph as it is, and what it waits for.
+    pub(super) fn keep(&mut self, key: (String, String), paragraph: String, stem: &str, triggers: &str) {
+        self.status.insert(key, paragraph);
+        self.interests(stem, triggers);
+    }
+
+    /// Sets the diversions.
+    pub(super) fn divert(&mut self, diversions: String) {
+        self.diversions = diversions;
+    }
+
     /// The files of the whole database, sorted by path.
     pub(super) fn finish(self) -> Vec<Made> {
         let text = |name: &str, text: String| (format!("{FOLDER}/{name}"), 0o644, text.into_bytes());
         let mut made = vec![
             text("available", String::new()),
-            text("diversions", String::new()),
+            text("diversions", self.diversions),
             text("info/format", "1\n".into()),
             text("statoverride", String::new()),
             text("status", self.status.into_values().collect()),
@@ -86,6 +95,16 @@ impl Database {
 
 /// The folders of the database that may stay empty.
 pub(super) const FOLDERS: [&str; 5] = ["alternatives", "info", "parts", "triggers", "updates"];
+
+/// The name of a package's own files in the database: one that several architectures can be installed of at once is known
+/// by both.
+pub(super) fn stem(stanza: &Stanza) -> String {
+    let field = |name: &str| stanza.get(name).unwrap_or_default();
+    match field("Multi-Arch") {
+        "same" => format!("{}:{}", field("Package"), field("Architecture")),
+        _ => field("Package").to_owned(),
+    }
+}
 
 /// A paragraph of the status file, with the empty line after it.
 fn paragraph(stanza: &Stanza, conffiles: &[(String, String)]) -> String {

@@ -12,7 +12,8 @@
 //!   have, the first stays. Two packages with one path and no such right are refused, as dpkg refuses them.
 //! - Within a package its members in the package's order, then copies of its hard links (by target), then its files of
 //!   the package database (by path).
-//! - Last, what depends on all packages: account tables, the definition's links, the rest of the package database.
+//! - Then what depends on all packages: account tables, the definition's links, the rest of the package database.
+//! - Last, what an image of a registry below the packages fills in, if the definition names one (`base`).
 //! - Times are those of the package, but not after the epoch; folders and what this tool makes have the epoch.
 //!   Everything belongs to 0:0 but the contract's own folders. Set-id bits are masked.
 //! - Left out: what only a running system fills (/run, /tmp, /dev, /proc, /sys, /var/log, /var/cache, ...), what an
@@ -22,6 +23,7 @@
 
 mod accounts;
 mod assemble;
+mod base;
 mod database;
 mod decode;
 mod flow;
@@ -33,8 +35,10 @@ use crate::date::Epoch;
 use crate::definition::Root;
 use crate::digest::{Digest, Hashing};
 use crate::error::{Error, Kind, Result};
+use crate::oci::base::Base;
 use crate::report::{Report, Unit};
 use assemble::{Assembler, Owner};
+use base::Below;
 use decode::Event;
 use flow::{Flow, Sender};
 use rules::Rules;
@@ -83,10 +87,12 @@ pub struct Contract<'a> {
 }
 
 /// What a layer is made after, besides its packages.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy)]
 pub struct Recipe<'a> {
     /// The definition's root.
     pub root: &'a Root,
+    /// An image whose files fill in what the packages do not hold.
+    pub base: Option<&'a Base>,
     /// The date of everything.
     pub epoch: Epoch,
     /// The build contract.
@@ -125,6 +131,9 @@ pub fn build(
     let workers = workers.clamp(1, WORKERS);
     let (packages, claims) = order::sorted(packages, workers)?;
     let rules = Rules::of(recipe.root);
+    let names: Vec<(&str, &str)> =
+        packages.iter().map(|package| (package.name.as_str(), package.architecture.as_str())).collect();
+    let below = Below::of(recipe, &rules, &names)?;
     let flow = Flow::new(packages.len(), workers, scratch);
     // Small writes gather before they are hashed and stored.
     let out = io::BufWriter::with_capacity(256 * 1024, out);
@@ -142,7 +151,8 @@ pub fn build(
             cancel::check(cancel, TASK)
         };
         let _stop = flow.stopper();
-        write(&mut assembler, recipe, &rules, &flow, packages.len(), &progress)
+        let whole = Whole { recipe, rules: &rules, below: below.as_ref(), flow: &flow, packages: packages.len() };
+        whole.write(&mut assembler, &progress)
     });
     layer?;
     let entries = assembler.entries();
@@ -152,39 +162,50 @@ pub fn build(
     Ok(Layer { diff_id, size, entries })
 }
 
-/// Writes everything: frame, packages, and what depends on all of them.
-fn write<W: Write>(
-    assembler: &mut Assembler<'_, W>,
-    recipe: &Recipe<'_>,
-    rules: &Rules<'_>,
-    flow: &Flow<'_>,
+/// All that a layer is made of.
+struct Whole<'a> {
+    recipe: &'a Recipe<'a>,
+    rules: &'a Rules<'a>,
+    below: Option<&'a Below<'a>>,
+    flow: &'a Flow<'a>,
     packages: usize,
-    progress: &dyn Fn(u64) -> Result<()>,
-) -> Result<()> {
-    frame(assembler, recipe)?;
-    let mut database = database::Database::default();
-    let mut captured = Vec::new();
-    for at in 0..packages {
-        progress(at as u64)?;
-        let mut unpacked = package(assembler, flow, at)?;
-        captured.append(&mut unpacked.captured);
-        let lost = assembler.lost();
-        let is_lost = |path: &[u8]| !lost.is_empty() && rules.place(path).is_some_and(|path| lost.contains(&path));
-        for (path, mode, content) in database.add(unpacked, &is_lost) {
+}
+
+impl Whole<'_> {
+    /// Writes everything: frame, packages, what depends on all of them, and what the base fills in.
+    fn write<W: Write>(&self, assembler: &mut Assembler<'_, W>, progress: &dyn Fn(u64) -> Result<()>) -> Result<()> {
+        let recipe = self.recipe;
+        frame(assembler, recipe)?;
+        let mut database = database::Database::default();
+        let mut captured = Vec::new();
+        for at in 0..self.packages {
+            progress(at as u64)?;
+            let mut unpacked = package(assembler, self.flow, at)?;
+            captured.append(&mut unpacked.captured);
+            let lost = assembler.lost();
+            let is_lost =
+                |path: &[u8]| !lost.is_empty() && self.rules.place(path).is_some_and(|path| lost.contains(&path));
+            for (path, mode, content) in database.add(unpacked, &is_lost) {
+                assembler.made(&path, mode, &content)?;
+            }
+        }
+        let base = self.below.map_or_else(accounts::Tables::default, Below::tables);
+        for (path, content) in accounts::tables(&recipe.contract, &captured, base) {
+            assembler.made(path, 0o644, &content)?;
+        }
+        links(assembler, recipe.root)?;
+        for folder in database::FOLDERS {
+            assembler.folder(format!("{}/{folder}", database::FOLDER).as_bytes(), 0o755, 0, Owner::Tool)?;
+        }
+        let lists = self.below.map(|below| below.describe(&mut database, &|path| assembler.is_taken(path)));
+        for (path, mode, content) in lists.into_iter().flatten().chain(database.finish()) {
             assembler.made(&path, mode, &content)?;
         }
+        if let Some(below) = self.below {
+            below.fill(assembler, &|| progress(self.packages as u64))?;
+        }
+        progress(self.packages as u64)
     }
-    for (path, content) in accounts::tables(&recipe.contract, &captured) {
-        assembler.made(path, 0o644, &content)?;
-    }
-    links(assembler, recipe.root)?;
-    for folder in database::FOLDERS {
-        assembler.folder(format!("{}/{folder}", database::FOLDER).as_bytes(), 0o755, 0, Owner::Tool)?;
-    }
-    for (path, mode, content) in database.finish() {
-        assembler.made(&path, mode, &content)?;
-    }
-    progress(packages as u64)
 }
 
 /// What every root has before any package.

@@ -1,0 +1,97 @@
+//! Container registries: manifests and blobs of images, asked for by digest and never by tag. The third door to the
+//! network, beside [`crate::fetch`] and git. Knows nothing of what blobs mean.
+//!
+//! [`Client`] is the real door, [`Offline`] the closed one. Within: `client` (the registry library stops there) and
+//! `credentials` (the files that `docker login` writes).
+
+mod client;
+mod credentials;
+
+pub use client::Client;
+
+use crate::cancel::Cancel;
+use crate::digest::Digest;
+use crate::error::{Error, Kind, Result};
+use crate::reference::Reference;
+use crate::store::Store;
+
+/// A blob of an image that is known by its digest.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Wanted {
+    /// Its digest.
+    pub sha256: Digest,
+    /// Its length in bytes.
+    pub size: u64,
+}
+
+/// The door, as others see it.
+pub trait Registry: Send + Sync {
+    /// The manifest that `image` names by its digest, whatever it is a manifest of; it is in the store afterwards.
+    ///
+    /// # Errors
+    /// [`Kind::Gone`] when the registry answers and does not have it, [`Kind::Trust`] when it gives something else,
+    /// [`Kind::Unavailable`] when it cannot be asked or refuses.
+    fn manifest(&self, image: &Reference, cancel: &Cancel) -> Result<Vec<u8>>;
+
+    /// Brings blobs of `image` into the store that are not there yet.
+    ///
+    /// # Errors
+    /// As [`Registry::manifest`].
+    fn blobs(&self, image: &Reference, wanted: &[Wanted], cancel: &Cancel) -> Result<()>;
+}
+
+/// The closed door: what the store has is there, all else is unavailable.
+pub struct Offline(pub Store);
+
+impl Registry for Offline {
+    fn manifest(&self, image: &Reference, _cancel: &Cancel) -> Result<Vec<u8>> {
+        if self.0.contains(&image.digest()) {
+            self.0.read(&image.digest())
+        } else {
+            Err(offline(image, "its manifest"))
+        }
+    }
+
+    fn blobs(&self, image: &Reference, wanted: &[Wanted], _cancel: &Cancel) -> Result<()> {
+        match wanted.iter().filter(|blob| !self.0.contains(&blob.sha256)).count() {
+            0 => Ok(()),
+            1 => Err(offline(image, "one of its blobs")),
+            count => Err(offline(image, &format!("{count} of its blobs"))),
+        }
+    }
+}
+
+fn offline(image: &Reference, what: &str) -> Error {
+    Error::new(Kind::Unavailable, object(image), format!("{what}: not in the store, and this run has no network"))
+        .remedy("run `snpforge fetch` with network first, or leave out --offline")
+}
+
+/// What errors are about.
+fn object(image: &Reference) -> String {
+    format!("base image {image}")
+}
+
+/// Whether a registry is this machine itself, where plain HTTP is spoken, as Docker does it. Anything else is asked by TLS.
+fn is_loopback(registry: &str) -> bool {
+    let host = match registry.strip_prefix('[') {
+        Some(rest) => rest.split(']').next().unwrap_or_default(),
+        None => registry.split(':').next().unwrap_or_default(),
+    };
+    host == "localhost" || host.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn plain_http_is_for_this_machine_only() {
+        for registry in ["localhost", "localhost:5000", "127.0.0.1:5000", "127.9.9.9", "[::1]", "[::1]:5000"] {
+            assert!(is_loopback(registry), "{registry}");
+        }
+        for registry in ["docker.io", "localhost.example:5000", "127.0.0.1.example", "10.0.0.1:5000", "[fe80::1]:5000"]
+        {
+            assert!(!is_loopback(registry), "{registry}");
+        }
+    }
+}

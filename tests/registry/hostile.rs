@@ -1,0 +1,105 @@
+//! What must not become a layer.
+
+use crate::desk::{Desk, holds};
+use crate::image::*;
+use crate::workshop::{Member, file, folder, gz, link, special};
+use snpforge::digest::Digest;
+use tar::EntryType;
+
+/// Locking an image of these layers fails with exit code 5 and says all of `words` and the digest of the last layer.
+fn refused(layers: &[Layer], words: &[&str]) {
+    let desk = Desk::new();
+    define(&desk, &Image::new(layers).served(&desk));
+    let said = desk.said("one", &["lock", "--image", "b"], 5);
+    holds(&said, words);
+    holds(&said, &[&layers.last().unwrap().digest()]);
+    assert!(!desk.project("images/b.lock").exists());
+    assert!(unfinished(&desk, "one").is_empty());
+}
+
+pub fn members() {
+    let good = || Layer::new(GZIP, &lower(b""));
+    let text = |path: &str| file(path, 0o644, b"x");
+    let pax = |record: &str| {
+        let record = format!(" {record}\n");
+        let length = (record.len()..).find(|length| length.to_string().len() + record.len() == *length).unwrap();
+        special("pax", EntryType::XHeader, &format!("{length}{record}"))
+    };
+    let cases: Vec<(Vec<Member>, &str, &str)> = vec![
+        (vec![text("../outside")], "`../outside`", "leads out of the root"),
+        (vec![text("usr/../../outside")], "`usr/../../outside`", "leads out of the root"),
+        (vec![text("/etc/shadow")], "`/etc/shadow`", "absolute"),
+        (vec![pax("path=/etc/shadow"), text("harmless")], "`/etc/shadow`", "absolute"),
+        (vec![pax("size=5"), text("harmless")], "`pax`", "size in a pax header"),
+        (vec![pax("GNU.sparse.major=1"), text("harmless")], "`pax`", "sparse"),
+        (vec![link("out", "/etc"), text("out/shadow")], "`out/shadow`", "below the symbolic link `out`"),
+        // The link is in the layer below.
+        (vec![text("lib64/../lib64/x")], "`lib64/../lib64/x`", "leads out"),
+        (vec![text("lib64/x")], "`lib64/x`", "below the symbolic link `lib64` to `usr/lib64` of a layer below"),
+        (vec![text("etc/passwd/x")], "`etc/passwd/x`", "below the file `etc/passwd` of a layer below"),
+        (vec![special("dev/sda", EntryType::Block, "")], "`dev/sda`", "is a device"),
+        (vec![special("usr/null", EntryType::Char, "")], "`usr/null`", "is a device"),
+        (vec![special("pipe", EntryType::Fifo, "")], "`pipe`", "is a FIFO"),
+        (vec![special("hard", EntryType::Link, "usr/bin/tool")], "`hard`", "no earlier file of the layer"),
+        (vec![special("hard", EntryType::Link, "../../etc/shadow")], "`hard`", "leads out"),
+        (vec![special("hard", EntryType::Link, "/etc/shadow")], "`hard`", "absolute"),
+        (vec![text("a"), text("a")], "`a`", "is there twice"),
+        (vec![text("usr/.wh...")], "`usr/.wh...`", "marks no name"),
+        (vec![text("usr/.wh.")], "`usr/.wh.`", "marks no name"),
+        (vec![folder("usr/.wh.x/"), text("usr/.wh.x/y")], "`usr/.wh.x/y`", "lies below a mark"),
+    ];
+    for (members, path, cause) in cases {
+        refused(&[good(), Layer::new(GZIP, &members)], &[path, cause]);
+    }
+    // So many links to one file that reading it for each would take for ever.
+    let mut many = vec![text("a")];
+    many.extend((0..300).map(|count| special(&format!("a{count}"), EntryType::Link, "a")));
+    refused(&[good(), Layer::new(GZIP, &many)], &["more than 256 hard links"]);
+}
+
+pub fn layers() {
+    let good = || Layer::new(GZIP, &lower(b""));
+    let top = || Layer::new(GZIP, &[file("a", 0o644, &[1; 5000])]);
+    refused(&[good(), Layer { diff_id: Digest::of(b"other"), ..top() }], &["its tar has sha256", "configuration says"]);
+    let mut flipped = top();
+    let at = flipped.bytes.len() - 20;
+    flipped.bytes[at] ^= 0x40;
+    refused(&[good(), flipped], &["is damaged"]);
+    let mut cut = top();
+    cut.bytes.truncate(cut.bytes.len() - 12);
+    refused(&[good(), cut], &["is truncated"]);
+    refused(&[good(), Layer { media_type: ZSTD.into(), ..top() }], &["promises zstd, the bytes are gzip"]);
+    refused(&[good(), Layer { bytes: gz(b"no tar at all"), ..top() }], &["layer sha256:"]);
+    refused(
+        &[good(), Layer { media_type: "application/x-cpio".into(), ..top() }],
+        &["media type `application/x-cpio`"],
+    );
+    let foreign = "application/vnd.docker.image.rootfs.foreign.diff.tar.gzip";
+    refused(&[good(), Layer { media_type: foreign.into(), ..top() }], &["foreign layer"]);
+    refused(&[good(), Layer { more: r#","urls":["http://127.0.0.1:1/x"]"#.into(), ..top() }], &["foreign layer"]);
+}
+
+pub fn a_lying_registry() {
+    // The manifest.
+    let desk = Desk::new();
+    let (image, other) = (jammy(b"no shell\n"), jammy(b"another\n"));
+    let reference = image.served(&desk);
+    define(&desk, &reference);
+    let serve = |path: String, bytes: &[u8]| desk.serve(&format!("v2/{NAME}"), [(path, bytes.to_vec())]);
+    serve(format!("manifests/{}", image.digest()), &other.manifest);
+    let said = desk.said("one", &["lock", "--image", "b"], 5);
+    holds(&said, &[&image.digest(), "something else than was asked for", &host(&desk)]);
+    serve(format!("manifests/{}", image.digest()), &image.manifest);
+    // A layer: as long as promised, longer and shorter.
+    let (digest, bytes) = &image.blobs[1];
+    let mut flipped = bytes.clone();
+    flipped[20] ^= 1;
+    for (bytes, code) in [(flipped, 5), ([bytes.as_slice(), b"more"].concat(), 5), (bytes[..100].to_vec(), 6)] {
+        serve(format!("blobs/{digest}"), &bytes);
+        holds(&desk.said("one", &["lock", "--image", "b"], code), &[&reference, &host(&desk)]);
+        assert!(unfinished(&desk, "one").is_empty());
+        assert!(!store(&desk, "one").contains(&digest.parse().unwrap()));
+    }
+    serve(format!("blobs/{digest}"), bytes);
+    desk.said("one", &["lock", "--image", "b"], 0);
+}
