@@ -1,6 +1,7 @@
 //! What QEMUs answer when the launcher asks them. `UPSTREAM` and `OLD` were recorded from Debian's 10.0.13 (11.1.3 answers
-//! alike) and 7.2.22; AMD's trees were not run: their answers are the properties that target/i386/sev.c of branches
-//! snp-latest (8.2.0), snp-latest-gmem-v12 (8.0.0) and snp-v3 (6.1.50) registers, in the form that all QEMUs print.
+//! alike) and 7.2.22, `AMD_8_2` from AMD's branch snp-latest at f246dd2ad51d as this project builds it. The other trees of
+//! AMD's were not run: their answers are the properties that target/i386/sev.c of branches snp-latest-gmem-v12 (8.0.0) and
+//! snp-v3 (6.1.50) registers, in the form that all QEMUs print.
 
 /// One QEMU: the first line of --version, and what `-object TYPE,help` prints.
 pub struct Answers {
@@ -46,7 +47,7 @@ pub const OLD: Answers = Answers {
 };
 
 pub const AMD_8_2: Answers = Answers {
-    version: "QEMU emulator version 8.2.0 (v8.2.0-43-gf246dd2a)",
+    version: "QEMU emulator version 8.2.0 (snpforge 8.2.0-gf246dd2ad51d)",
     snp: Some(
         "sev-snp-guest options:
   auth-key-enabled=<bool>
