@@ -187,6 +187,12 @@ fn bookworm(bases: &[String]) {
     let bytes: u64 = resolved.iter().map(|lock| lock.size).sum();
     println!("{:>28}: {} of {}, {bytes} bytes", "packages", resolved.len(), packages.len());
     assert!(resolved.len() > 200);
+    let start = Instant::now();
+    let few = site.indexes(&locks, Keep::Reachable(&wished)).unwrap();
+    step("unpack what can be reached", start);
+    println!("{:>28}: {} of {}", "reachable", few.packages().len(), packages.len());
+    assert_eq!(resolve::resolve(&few.packages(), "amd64", &wished).unwrap(), resolved);
+    assert!(few.packages().len() < packages.len() / 2, "{} packages", few.packages().len());
 
     if Command::new("apt-get").arg("--version").output().is_err() {
         println!("apt-get is not here: not compared with its choice");

@@ -3,6 +3,7 @@
 
 use super::control::{Paragraph, paragraphs, read_paragraph};
 use super::package::{List, Packages};
+use super::reach::{Graph, Reach};
 use super::release_file::ReleaseFile;
 use super::source_package::SourcePackage;
 use crate::deb::version;
@@ -101,20 +102,12 @@ pub(super) fn limit(release: &ReleaseFile<'_>, path: &str) -> u64 {
 /// What is kept of the indexes, which list 100 000 packages.
 #[derive(Clone, Copy, Debug)]
 pub enum Keep<'a> {
-    /// All binary packages, no sources: what resolving needs.
+    /// All binary packages, no sources.
     Packages,
+    /// The binary packages that can have a part in resolving these wishes.
+    Reachable(&'a [String]),
     /// Binary and source packages of these names.
     Named(&'a [&'a str]),
-}
-
-impl Keep<'_> {
-    /// Whether a package is kept; its name is the first field, so this look is cheap.
-    fn wants(self, paragraph: &Paragraph<'_>, is_source: bool) -> bool {
-        match self {
-            Keep::Packages => !is_source,
-            Keep::Named(names) => paragraph.get("Package").is_some_and(|name| names.contains(&name)),
-        }
-    }
 }
 
 /// What the indexes of an archive list, in the order of its suites and components.
@@ -133,7 +126,19 @@ enum Kept {
 impl Indexes {
     /// Reads the indexes, several at once.
     pub(super) fn read(raw: &[Raw], keep: Keep<'_>) -> Result<Self> {
-        let kept: Vec<Kept> = raw.par_iter().map(|raw| read(raw, keep)).collect::<Result<_>>()?;
+        let kept = match keep {
+            Keep::Packages => read_all(raw, &|_, is_source| !is_source)?,
+            Keep::Named(names) => {
+                let wanted = |name: &str| names.contains(&name);
+                read_all(raw, &|paragraph, _| paragraph.get("Package").is_some_and(wanted))?
+            }
+            // Twice through the indexes is less than all of them in memory.
+            Keep::Reachable(wished) => {
+                let graphs = raw.par_iter().map(graph).collect::<Result<_>>()?;
+                let reach = Reach::new(graphs, wished);
+                read_all(raw, &|paragraph, is_source| !is_source && reach.has(paragraph))?
+            }
+        };
         let mut found = Indexes { packages: Vec::new(), sources: Vec::new() };
         for (raw, kept) in raw.iter().zip(kept) {
             match kept {
@@ -210,8 +215,49 @@ fn missing(object: &str, version: Option<&str>, versions: &[String]) -> Error {
     }
 }
 
-/// Reads an index. Debian's are UTF-8; in one that is not, the odd bytes are replaced, always alike.
-fn read(raw: &Raw, keep: Keep<'_>) -> Result<Kept> {
+/// Whether a paragraph is kept; whether it is of a source package stands beside it.
+type Wanted<'w> = dyn Fn(&Paragraph<'_>, bool) -> bool + Sync + 'w;
+
+fn read_all(raw: &[Raw], wanted: &Wanted<'_>) -> Result<Vec<Kept>> {
+    raw.par_iter().map(|raw| read(raw, wanted)).collect()
+}
+
+fn read(raw: &Raw, wanted: &Wanted<'_>) -> Result<Kept> {
+    if is_of_sources(raw) {
+        let mut sources = String::new();
+        each(raw, &mut |text, paragraph| {
+            if wanted(paragraph, true) {
+                sources.push_str(text);
+                sources.push_str("\n\n");
+            }
+        })?;
+        return Ok(Kept::Sources(sources));
+    }
+    let mut packages = List::default();
+    each(raw, &mut |_, paragraph| {
+        if wanted(paragraph, false) {
+            packages.push(paragraph);
+        }
+    })?;
+    Ok(Kept::Packages(packages))
+}
+
+/// What the packages of an index name.
+fn graph(raw: &Raw) -> Result<Graph> {
+    let mut graph = Graph::default();
+    if !is_of_sources(raw) {
+        each(raw, &mut |_, paragraph| graph.push(paragraph))?;
+    }
+    Ok(graph)
+}
+
+fn is_of_sources(raw: &Raw) -> bool {
+    raw.path.contains("/source/")
+}
+
+/// Goes through an index, paragraph by paragraph. Debian's are UTF-8; in one that is not, the odd bytes are replaced, always
+/// alike.
+fn each(raw: &Raw, take: &mut dyn FnMut(&str, &Paragraph<'_>)) -> Result<()> {
     let failed = |error: io::Error| {
         if error.raw_os_error().is_some() {
             return Error::io(&raw.file, "read", error);
@@ -221,27 +267,17 @@ fn read(raw: &Raw, keep: Keep<'_>) -> Result<Kept> {
     };
     let mut input = unpacked(raw).map_err(failed)?;
     let mut paragraph = Vec::new();
-    let mut kept = match raw.path.contains("/source/") {
-        true => Kept::Sources(String::new()),
-        false => Kept::Packages(List::default()),
-    };
     while read_paragraph(&mut input, &mut paragraph).map_err(failed)? {
         let text = String::from_utf8_lossy(&paragraph);
-        let Some(fields) = paragraphs(&text).next() else { continue };
-        match &mut kept {
-            Kept::Packages(list) if keep.wants(&fields, false) => list.push(&fields),
-            Kept::Sources(wanted) if keep.wants(&fields, true) => {
-                wanted.push_str(&text);
-                wanted.push_str("\n\n");
-            }
-            Kept::Packages(_) | Kept::Sources(_) => {}
+        if let Some(fields) = paragraphs(&text).next() {
+            take(&text, &fields);
         }
     }
     if input.limit() == 0 {
         let promised = format!("it holds more than the {} bytes that InRelease promises", raw.limit);
         return Err(failed(io::Error::new(io::ErrorKind::FileTooLarge, promised)));
     }
-    Ok(kept)
+    Ok(())
 }
 
 /// The unpacked bytes of an index, cut one byte after its limit.

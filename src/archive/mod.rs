@@ -8,6 +8,7 @@ mod cleartext;
 pub mod control;
 mod index;
 mod package;
+mod reach;
 mod relation;
 pub mod release_file;
 pub mod resolve;

@@ -66,10 +66,10 @@ fn packages(
     let kept = old.filter(|lock| freshness == Freshness::Keep && !lock.suite.is_empty());
     let kept = kept.map(|lock| lock.suite.as_slice());
     let keyring = borders.project.keyring("images", &archive.keyring)?;
-    let (suite, indexes) = state(archive, IMAGE, &keyring, (Need::Packages, Keep::Packages), kept, borders)?;
+    let (suite, indexes) = state(archive, IMAGE, &keyring, (Need::Packages, Keep::Reachable(wished)), kept, borders)?;
     let packages = indexes.packages();
     let package = resolve::resolve(&packages, &archive.architecture, wished)?;
-    borders.report.say(format!("{} packages of {} chosen", package.len(), packages.len()));
+    borders.report.say(format!("{} packages chosen of {} that could be", package.len(), packages.len()));
     // The index is large, and making the layer wants memory too.
     drop(indexes);
     heap::give_back();
