@@ -38,7 +38,26 @@ pub fn report(mode: Mode, dumb: bool) -> Box<dyn Report> {
 
 /// Prints a result line for people.
 pub fn line(text: impl std::fmt::Display) {
-    print(&format!("{text}\n"));
+    print(&format!("{}\n", plain(&text)));
+}
+
+/// The text without anything that a terminal would obey, or that changes the order in which it is read: much of it is said
+/// by others (servers, commits, documents, logs).
+fn plain(text: &dyn std::fmt::Display) -> String {
+    let obeyed = |letter: char| {
+        letter.is_control() && !matches!(letter, '\n' | '\t')
+            || matches!(letter, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+    };
+    let text = text.to_string();
+    if !text.contains(obeyed) {
+        return text;
+    }
+    text.chars().map(|c| if obeyed(c) { c.escape_unicode().to_string() } else { c.to_string() }).collect()
+}
+
+/// Tells people something on stderr.
+fn tell(text: impl std::fmt::Display) {
+    eprintln!("{}", plain(&text));
 }
 
 /// Prints a value as JSON for programs.
@@ -87,12 +106,12 @@ pub fn error(error: &Error, mode: Mode) {
         }
         return;
     }
-    eprintln!("error: {error}");
+    tell(format!("error: {error}"));
     for text in because {
-        eprintln!("  because: {text}");
+        tell(format!("  because: {text}"));
     }
     if let Some(remedy) = error.remedy_text() {
-        eprintln!("  help: {remedy}");
+        tell(format!("  help: {remedy}"));
     }
 }
 
@@ -128,14 +147,14 @@ impl Report for Plain {
     fn event(&self, event: Event) {
         let Ok(mut tasks) = self.0.lock() else { return };
         match event {
-            Event::Phase { name } => eprintln!("==> {name}"),
-            Event::Note { text } => eprintln!("{text}"),
-            Event::Warning { text } => eprintln!("warning: {text}"),
+            Event::Phase { name } => tell(format!("==> {name}")),
+            Event::Note { text } => tell(text),
+            Event::Warning { text } => tell(format!("warning: {text}")),
             Event::Begin { task, total, unit } => {
-                eprintln!(
+                tell(format!(
                     "{task}: begins{}",
                     total.map_or(String::new(), |total| format!(", {}", amount(total, unit)))
-                );
+                ));
                 tasks.insert(task, Open { shown: Instant::now(), text: None, total, unit });
             }
             Event::Progress { task, done, total, text } => {
@@ -147,12 +166,12 @@ impl Report for Plain {
                     return;
                 }
                 open.shown = Instant::now();
-                eprintln!("{task}: {}", so_far(open, done));
+                tell(format!("{task}: {}", so_far(open, done)));
             }
             Event::Line { .. } => {}
             Event::End { task, outcome } => {
                 tasks.remove(&task);
-                eprintln!("{task}: {outcome}");
+                tell(format!("{task}: {outcome}"));
             }
         }
     }
@@ -190,8 +209,9 @@ impl Bars {
     }
 
     fn above(&self, text: &str) {
+        let text = plain(&text);
         // `println` of indicatif drops messages where it draws nothing.
-        if self.all.is_hidden() || self.all.println(text).is_err() {
+        if self.all.is_hidden() || self.all.println(&text).is_err() {
             eprintln!("{text}");
         }
     }
@@ -240,7 +260,7 @@ impl Report for Bars {
                     bar.set_position(done);
                 }
                 if let Some(text) = text {
-                    bar.set_message(text);
+                    bar.set_message(plain(&text));
                 }
             }),
             Event::Line { .. } => {}

@@ -11,7 +11,7 @@ use snpforge::date::Epoch;
 use snpforge::definition::{Archive, Family};
 use snpforge::error::{Error, Kind, Result};
 use snpforge::fetch::{Fetch, Wanted};
-use snpforge::lock::PackageLock;
+use snpforge::lock::{PackageLock, SuiteLock};
 use snpforge::store::Store;
 use std::collections::BTreeSet;
 use std::io::{Read, Write};
@@ -155,6 +155,14 @@ fn choice_of_apt(folder: &Path, essential: &[&str], wished: &[String]) -> BTreeS
         .collect()
 }
 
+/// What can be reached from the wishes is resolved to the same.
+fn few_are_enough(site: &Site<'_>, locks: &[SuiteLock], wished: &[String], resolved: &[PackageLock], all: usize) {
+    let few = site.indexes(locks, Keep::Reachable(wished)).unwrap();
+    println!("{:>28}: {} of {all}", "reachable", few.packages().len());
+    assert_eq!(resolve::resolve(&few.packages(), "amd64", wished).unwrap(), resolved);
+    assert!(few.packages().len() < all / 2, "{} packages", few.packages().len());
+}
+
 fn bookworm(bases: &[String]) {
     let scratch = tempfile::tempdir().unwrap();
     let store = Store::open(&scratch.path().join("store")).unwrap();
@@ -187,12 +195,7 @@ fn bookworm(bases: &[String]) {
     let bytes: u64 = resolved.iter().map(|lock| lock.size).sum();
     println!("{:>28}: {} of {}, {bytes} bytes", "packages", resolved.len(), packages.len());
     assert!(resolved.len() > 200);
-    let start = Instant::now();
-    let few = site.indexes(&locks, Keep::Reachable(&wished)).unwrap();
-    step("unpack what can be reached", start);
-    println!("{:>28}: {} of {}", "reachable", few.packages().len(), packages.len());
-    assert_eq!(resolve::resolve(&few.packages(), "amd64", &wished).unwrap(), resolved);
-    assert!(few.packages().len() < packages.len() / 2, "{} packages", few.packages().len());
+    few_are_enough(&site, &locks, &wished, &resolved, packages.len());
 
     if Command::new("apt-get").arg("--version").output().is_err() {
         println!("apt-get is not here: not compared with its choice");

@@ -26,7 +26,7 @@ mirror=$(find /etc/apt -name '*.list' -exec cat {} + -o -name '*.sources' -exec 
 program=${SNPFORGE:-$PWD/${CARGO_TARGET_DIR:-target}/release/snpforge}
 mkdir -p "$folder/project" "$folder/tarballs"
 cp -r releases images kvm.conf Containerfile.* "$folder/project"
-# Debian 11 is signed by Debian 12's key, too. Three packages and links have other names there.
+# Debian 11 is signed by Debian 12's key, too. One link has another name there.
 sed -e 's/bookworm"\]/bullseye"]/; s/Debian 12 (bookworm)/Debian 11 (bullseye)/' \
     -e '/which\.debianutils/d' images/debian-12.toml >"$folder/project/images/debian-11.toml"
 
@@ -126,8 +126,10 @@ image = "debian-12"'
 
 build() { # build IMAGE SET COMPONENT
     local name=$2-$3 begun=$SECONDS row=$1/$2/$3 log=$folder/$1-$2-$3
-    release "$2" "$3" >"$folder/project/releases/$name.toml" || {
-        echo "$row: skipped: the mirror has not all of ${pool[$2]}" | tee -a "$folder/table"
+    # In a shell of its own: what fails in it stops it.
+    (set -e && release "$2" "$3") >"$folder/project/releases/$name.toml" &
+    wait $! || {
+        echo "$row: skipped: the mirror has not all of ${pool[$2]}, or making the sources failed" | tee -a "$folder/table"
         return 0
     }
     if XDG_CACHE_HOME=$folder/cache "$program" --project "$folder/project" build "$3" --release "$name" --image "$1" --profile lean \
@@ -141,12 +143,19 @@ build() { # build IMAGE SET COMPONENT
 
 failed=0
 : >"$folder/table"
+all=()
 for image in "${images[@]}"; do
     for set in debian upstream newest; do
-        for component in "${components[@]}"; do
-            row=$image/$set/$component
-            [ ${#rows[@]} -gt 0 ] && [[ " ${rows[*]} " != *" $row "* ]] || build "$image" "$set" "$component"
-        done
+        for component in "${components[@]}"; do all+=("$image/$set/$component"); done
     done
 done
+[ ${#rows[@]} -gt 0 ] || rows=("${all[@]}")
+for row in "${rows[@]}"; do
+    [[ " ${all[*]} " == *" $row "* ]] || { echo "no such row: $row; there are ${all[*]}" >&2; exit 2; }
+done
+for row in "${rows[@]}"; do
+    IFS=/ read -r image set component <<<"$row"
+    build "$image" "$set" "$component"
+done
+grep -q built "$folder/table" || { echo "nothing was built" >&2; exit 1; }
 exit $failed

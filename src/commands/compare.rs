@@ -40,6 +40,18 @@ pub fn notes(arguments: &Notes, session: &Session) -> Result<()> {
 
 fn compared(old: &Path, new: &Path, commits: bool, session: &Session) -> Result<(Side, Side, Difference)> {
     let (old, new) = (side(old, session)?, side(new, session)?);
+    let (apart, together) = difference::uncompared(&old, &new);
+    if !together {
+        return Err(Error::new(
+            Kind::Usage,
+            format!("{} and {}", old.name, new.name),
+            "have nothing that can be compared",
+        )
+        .remedy("compare two bundles, two releases, or two locks of one kind"));
+    }
+    if !apart.is_empty() {
+        session.report.warn(format!("not compared, since only one side knows of them: {}", apart.join(", ")));
+    }
     let mut difference = difference::between(&old, &new);
     if commits && difference.sources.iter().any(|source| source.moved().is_some()) {
         history::ask(

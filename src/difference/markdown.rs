@@ -1,6 +1,6 @@
 //! A difference as release notes in Markdown, for people who decide whether to take the new release.
 
-use super::text::{counted, more, number, short};
+use super::text::{counted, elsewhere, more, number, short};
 use super::{Change, Difference, Side, SourceChange, State};
 use crate::component::Component;
 use std::fmt::{Display, Write as _};
@@ -48,7 +48,8 @@ pub fn notes(old: &Side, new: &Side, difference: &Difference) -> String {
             difference.files.len() - come - gone
         );
         for file in difference.files.iter().filter(|one| one.old.is_none() || one.new.is_none()) {
-            let _ = writeln!(made, "- {} `{}`", if file.old.is_none() { "added" } else { "removed" }, file.name);
+            let word = if file.old.is_none() { "added" } else { "removed" };
+            let _ = writeln!(made, "- {word} {}", escaped(&file.name));
         }
     }
     made
@@ -56,13 +57,16 @@ pub fn notes(old: &Side, new: &Side, difference: &Difference) -> String {
 
 fn source(source: &SourceChange) -> String {
     let version = |state: &State| state.version.clone();
-    let name = format!("`{}`", source.folder);
+    let name = source.folder.clone();
     let versions = Change { name, old: source.old.as_ref().map(version), new: source.new.as_ref().map(version) };
     let mut made = format!("- {}\n", moved(&versions));
     for (word, state) in [("old", &source.old), ("new", &source.new)] {
         if let Some(state) = state {
             let _ = writeln!(made, "  - {word}: {}", escaped(&state.pin));
         }
+    }
+    if let Some((old, new)) = elsewhere(source) {
+        let _ = writeln!(made, "  - from {} → {}", escaped(old), escaped(new));
     }
     for one in &source.submodules {
         let _ = writeln!(made, "  - submodule {}", moved(one));
@@ -80,13 +84,13 @@ fn source(source: &SourceChange) -> String {
 }
 
 fn moved<T: Display + PartialEq>(change: &Change<T>) -> String {
-    let name = &change.name;
+    let name = escaped(&change.name);
     match (&change.old, &change.new) {
         (Some(old), Some(new)) if old == new => format!("{name}: {}", escaped(&old.to_string())),
         (Some(old), Some(new)) => format!("{name}: {} → {}", escaped(&old.to_string()), escaped(&new.to_string())),
         (Some(old), None) => format!("{name}: {} is gone", escaped(&old.to_string())),
         (None, Some(new)) => format!("{name}: {} has come", escaped(&new.to_string())),
-        (None, None) => name.clone(),
+        (None, None) => name,
     }
 }
 
@@ -105,14 +109,14 @@ fn table<T: Display>(head: [&str; 3], changes: &[Change<T>]) -> String {
     made
 }
 
-/// The text with whatever Markdown would take for its own marked as plain.
+/// The text with whatever Markdown or HTML would take for its own marked as plain, on one line.
 fn escaped(text: &str) -> String {
     let mut made = String::with_capacity(text.len());
     for letter in text.chars() {
-        if "\\`*_[]<>|#~".contains(letter) {
+        if "\\`*_[]<>|#~&".contains(letter) {
             made.push('\\');
         }
-        made.push(letter);
+        made.push(if letter.is_control() { ' ' } else { letter });
     }
     made
 }

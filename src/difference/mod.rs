@@ -67,7 +67,7 @@ pub struct SourceChange {
     pub old: Option<State>,
     /// On the new side.
     pub new: Option<State>,
-    /// Submodules that moved: commits by path.
+    /// Submodules that moved, by path: commits, with their repositories where these moved, too.
     pub submodules: Vec<Change<String>>,
     /// What lies between the commits, where somebody asked.
     pub commits: Option<Commits>,
@@ -117,6 +117,23 @@ impl Difference {
     pub fn is_empty(&self) -> bool {
         *self == Difference::default()
     }
+}
+
+/// A kind of thing that sides are compared by, and whether a side knows of it.
+type Part = (&'static str, fn(&Side) -> bool);
+
+/// All that sides are compared by.
+const PARTS: [Part; 4] = [
+    ("sources", |side| side.release.is_some()),
+    ("packages", |side| side.image.is_some()),
+    ("kernel options", |side| !side.configs.is_empty()),
+    ("files", |side| !side.files.is_empty()),
+];
+
+/// What one of two sides does not know of and the other does; and whether there is anything that both know of.
+pub fn uncompared(old: &Side, new: &Side) -> (Vec<&'static str>, bool) {
+    let one = PARTS.iter().filter(|(_, knows)| knows(old) != knows(new)).map(|(name, _)| *name).collect();
+    (one, PARTS.iter().any(|(_, knows)| knows(old) && knows(new)))
 }
 
 /// What differs between two sides. What only one of them knows of at all (a lock has no files) is not compared.
@@ -175,7 +192,7 @@ fn sources(old: &ReleaseLock, new: &ReleaseLock) -> Vec<SourceChange> {
     let places = places.into_iter().filter(|place| old.get(*place) != new.get(*place));
     let made = places.filter_map(|place| {
         let (old, new) = (old.get(place), new.get(place));
-        let submodules = changes(&submodules(old), &submodules(new));
+        let submodules = submodules(old, new);
         let (old, new) = (old.map(state), new.map(state));
         // The lock says it in other words and means the same: a mirror moved, a date was read anew.
         (old != new || !submodules.is_empty()).then(|| SourceChange {
@@ -190,13 +207,22 @@ fn sources(old: &ReleaseLock, new: &ReleaseLock) -> Vec<SourceChange> {
     made.collect()
 }
 
-fn submodules(source: Option<&SourceLock>) -> BTreeMap<String, String> {
-    match source.map(|source| &source.pin) {
-        Some(Pin::Git { submodules, .. }) => {
-            submodules.iter().map(|one| (one.path.clone(), one.commit.clone())).collect()
+fn submodules(old: Option<&SourceLock>, new: Option<&SourceLock>) -> Vec<Change<String>> {
+    let by_path = |source: Option<&SourceLock>| -> BTreeMap<String, (String, String)> {
+        match source.map(|source| &source.pin) {
+            Some(Pin::Git { submodules, .. }) => {
+                submodules.iter().map(|one| (one.path.clone(), (one.commit.clone(), one.url.clone()))).collect()
+            }
+            _ => BTreeMap::new(),
         }
-        _ => BTreeMap::new(),
-    }
+    };
+    let moved = changes(&by_path(old), &by_path(new)).into_iter();
+    let shown = moved.map(|Change { name, old, new }| {
+        let elsewhere = matches!((&old, &new), (Some((_, old)), Some((_, new))) if old != new);
+        let text = |(commit, url): (String, String)| if elsewhere { format!("{commit} of {url}") } else { commit };
+        Change { name, old: old.map(text), new: new.map(text) }
+    });
+    shown.collect()
 }
 
 fn state(source: &SourceLock) -> State {
@@ -220,7 +246,7 @@ impl SourceChange {
         let (old, new) = (self.old.as_ref()?, self.new.as_ref()?);
         let commit = |state: &'_ State| -> Option<usize> { state.pin.starts_with(COMMIT).then_some(COMMIT.len()) };
         let (from, to) = (&old.pin[commit(old)?..], &new.pin[commit(new)?..]);
-        (from != to).then_some((new.url.as_deref()?, from, to))
+        (from != to && old.url == new.url).then_some((new.url.as_deref()?, from, to))
     }
 }
 

@@ -131,14 +131,43 @@ fn notes_are_markdown_whatever_a_commit_says() {
     let notes = markdown::notes(&old, &new, &difference);
     for part in [
         "# snp-release-2026-11-02\n\nChanges since snp-release-2026-11-01.\n",
-        "## qemu\n\n- `src`: 10.1 → 10.2\n",
+        "## qemu\n\n- src: 10.1 → 10.2\n",
         "  - 1 commit\n    - `bbbbbbbbbbbb` \\<b\\>fix\\</b\\> \\*it\\*\n",
         "| CONFIG\\_B | n | y |\n",
         "| CONFIG\\_D |  | \"\\*x\\|y\" |\n",
         "| come |  | 3 |\n",
-        "1 changed, 1 added, 1 removed.\n- added `come`\n- removed `gone`\n",
+        "1 changed, 1 added, 1 removed.\n- added come\n- removed gone\n",
     ] {
         assert!(notes.contains(part), "{part}\nis not in\n{notes}");
+    }
+}
+
+#[test]
+fn a_source_that_comes_from_elsewhere_is_told() {
+    let (old, mut new) = sides();
+    new.release.clone_from(&old.release);
+    let Some(Pin::Git { url, submodules, .. }) = new.release.as_mut().map(|lock| &mut lock.source[1].pin) else {
+        panic!("another pin");
+    };
+    *url = "https://evil/<b>ovmf".into();
+    submodules[0].url = "https://evil/s".into();
+    submodules[0].path = "<img src=x>".into();
+    let difference = between(&old, &new);
+    assert_eq!(difference.sources[0].moved(), None, "there is no common history to ask for");
+    let lines = text::lines(&difference).join("\n");
+    assert!(lines.contains("      from https://h/ovmf.git -> https://evil/<b>ovmf"), "{lines}");
+    let notes = markdown::notes(&old, &new, &difference);
+    assert!(notes.contains("https://evil/\\<b\\>ovmf") && notes.contains("\\<img src=x\\>"), "{notes}");
+    submodules_of(&mut new)[0].path = "sub".into();
+    let lines = text::lines(&between(&old, &new)).join("\n");
+    let commit = "c".repeat(40);
+    assert!(lines.contains(&format!("submodule sub {commit} of https://h/s -> {commit} of https://evil/s")), "{lines}");
+}
+
+fn submodules_of(side: &mut Side) -> &mut Vec<SubmoduleLock> {
+    match side.release.as_mut().map(|lock| &mut lock.source[1].pin) {
+        Some(Pin::Git { submodules, .. }) => submodules,
+        _ => panic!("another pin"),
     }
 }
 
@@ -149,4 +178,8 @@ fn what_only_one_side_knows_of_is_not_compared() {
     let difference = between(&old, &lock);
     assert!(difference.files.is_empty() && difference.options.is_empty() && difference.packages.is_empty());
     assert_eq!(difference.sources.len(), 2);
+    assert_eq!(uncompared(&old, &lock), (vec!["packages", "kernel options", "files"], true));
+    assert_eq!(uncompared(&old, &old), (vec![], true));
+    let image = Side { image: old.image.clone(), ..Side::default() };
+    assert_eq!(uncompared(&lock, &image), (vec!["sources", "packages"], false));
 }

@@ -57,6 +57,7 @@ fn source(source: &SourceChange) -> Vec<String> {
         let digest = |state: &State| state.digest.map_or_else(|| "unpinned".to_owned(), |digest| digest.to_string());
         made.push(format!("      content {} -> {}", digest(old), digest(new)));
     }
+    made.extend(elsewhere(source).map(|(old, new)| format!("      from {old} -> {new}")));
     made.extend(source.submodules.iter().map(|one| format!("      submodule {}", change(one).trim_start())));
     if let Some(commits) = &source.commits {
         made.push(format!("      {}", counted(commits)));
@@ -64,6 +65,13 @@ fn source(source: &SourceChange) -> Vec<String> {
         made.extend(more(commits).map(|more| format!("        ... and {more} more")));
     }
     made
+}
+
+/// The repositories of a source that comes from another one now.
+pub(super) fn elsewhere(source: &SourceChange) -> Option<(&str, &str)> {
+    let url = |state: &'_ Option<State>| -> Option<String> { state.as_ref()?.url.clone() };
+    (url(&source.old) != url(&source.new)).then_some(())?;
+    Some((source.old.as_ref()?.url.as_deref()?, source.new.as_ref()?.url.as_deref()?))
 }
 
 /// A number of things.

@@ -2,7 +2,7 @@
 
 use crate::git_http::GitServer;
 use crate::repository::{Repository, source};
-use crate::workshop::{Bench, write};
+use crate::workshop::{Bench, program, write};
 use crate::{resolve, with};
 use snpforge::error::Kind;
 
@@ -47,8 +47,8 @@ fn three_ways_to_give_credentials() {
     let at = |name: &str| home.path().join(name).display().to_string();
     let answers =
         |password: &str| format!("#!/bin/sh\ncase $1 in Username*) echo user ;; *) echo {password} ;; esac\n");
-    write(&home.path().join("ask"), answers("geheim").as_bytes(), 0o755);
-    write(&home.path().join("wrong"), answers("geheim2").as_bytes(), 0o755);
+    program(&home.path().join("ask"), &answers("geheim"));
+    program(&home.path().join("wrong"), &answers("geheim2"));
     write(&home.path().join("with/.netrc"), b"machine 127.0.0.1 login user password geheim\n", 0o600);
     // A helper of this machine's configuration is not used.
     write(

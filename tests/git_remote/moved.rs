@@ -1,5 +1,6 @@
 //! What a new lock says of branches and tags that moved, and that are no more.
 
+use crate::git_http::{GitServer, Spoil};
 use crate::repository::Repository;
 use crate::with;
 use crate::workshop::{Bench, write};
@@ -11,7 +12,7 @@ use snpforge::error::{Kind, Result};
 use snpforge::fetch::Offline;
 use snpforge::lock::ReleaseLock;
 use snpforge::project::Project;
-use snpforge::source::git::Program;
+use snpforge::source::git::{Git as _, Program};
 
 /// Resolves a release with one git source anew, and says what changed.
 fn update(bench: &Bench, url: &str, rev: &str, old: Option<&ReleaseLock>) -> Result<(ReleaseLock, Vec<String>)> {
@@ -38,6 +39,10 @@ fn update(bench: &Bench, url: &str, rev: &str, old: Option<&ReleaseLock>) -> Res
     Ok((new, changes))
 }
 
+fn newer_commit(lock: &ReleaseLock) -> String {
+    crate::repository::pin(&lock.source[0]).0.to_owned()
+}
+
 /// The lines of a move, but for the digest's.
 fn moved(first: &str, second: &str, more: &[&str]) -> Vec<String> {
     let state = |word: &str, commit: &str| format!("      {word}: commit {commit} (refs/heads/main)");
@@ -59,11 +64,25 @@ fn a_branch_that_moved_is_named_with_both_commits_and_those_between() {
     let (newer, changes) = update(&bench, &url, "main", Some(&lock)).unwrap();
     let between = ["      2 commits", &format!("        {} m", &third[..12]), &format!("        {} m", &second[..12])];
     assert_eq!(changes, moved(&first, &third, &between));
-    // Where single commits are refused, branches are read.
-    repository.git(&["config", "uploadpack.allowAnySHA1InWant", "false"]);
+    // A repository elsewhere: commits only, and if it does not leave files out, nothing.
+    repository.git(&["config", "uploadpack.allowAnySHA1InWant", "true"]);
     let fourth = repository.put("a", b"4").commit();
-    let (_, changes) = update(&bench, &url, "main", Some(&newer)).unwrap();
-    assert_eq!(changes, moved(&third, &fourth, &["      1 commit", &format!("        {} m", &fourth[..12])]));
+    let server = GitServer::start(bench.root.path());
+    let git = Program::new(bench.store.root(), &with(&[]), false).unwrap();
+    let between = || git.between(&server.url("r"), &newer_commit(&newer), &fourth, &Cancel::new());
+    let error = between().unwrap_err();
+    assert!(error.cause().contains("does not give commits without all of their files"), "{error}");
+    repository.git(&["config", "uploadpack.allowFilter", "true"]);
+    let commits = between().unwrap();
+    assert_eq!((commits.come, commits.gone, commits.newest[0].commit.as_str()), (1, 0, fourth.as_str()));
+    server.spoil("r", Spoil::Cut, 1);
+    assert_eq!(between().unwrap(), commits, "a cut connection is made anew");
+    let nowhere = git.between("http://127.0.0.1:1/r", &first, &fourth, &Cancel::new()).unwrap_err();
+    assert_eq!(nowhere.kind(), Kind::Unavailable, "{nowhere}");
+    let lost = git.between(&server.url("r"), &"a".repeat(40), &fourth, &Cancel::new()).unwrap_err();
+    assert_eq!(lost.kind(), Kind::Gone, "{lost}");
+    assert!(lost.cause().contains("not our ref"), "git's own words: {lost}");
+    assert_eq!(crate::leftovers(&bench), [""; 0]);
 }
 
 #[test]

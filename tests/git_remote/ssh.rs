@@ -1,14 +1,14 @@
 //! ssh, with a script in the place of the program and its server.
 
 use crate::repository::{Repository, forget, source};
-use crate::workshop::{Bench, write};
+use crate::workshop::{Bench, program};
 use crate::{obtain, resolve, with};
 use snpforge::error::Kind;
 
 /// An `ssh` that does as `script` says.
 fn ssh(bench: &Bench, script: &str) -> String {
     let path = bench.root.path().join("bin/ssh");
-    write(&path, format!("#!/bin/sh\n{script}\n").as_bytes(), 0o755);
+    program(&path, &format!("#!/bin/sh\n{script}\n"));
     path.display().to_string()
 }
 

@@ -215,6 +215,16 @@ pub fn tarball(bench: &Bench, name: &str, bytes: &[u8]) -> Source {
     Source::Tarball { urls: vec![bench.url(name)], sha256: Digest::of(bytes), version: "1".into() }
 }
 
+/// A program. Written by another process: while this one has the file open, a thread may start a process that keeps it open,
+/// and what is open for writing cannot be run.
+#[allow(dead_code, reason = "each test uses a part")]
+pub fn program(path: &Path, content: &str) {
+    let text = path.with_extension("text");
+    write(&text, content.as_bytes(), 0o644);
+    let made = std::process::Command::new("install").args(["-m", "755"]).args([&text, path]).status();
+    assert!(made.unwrap().success(), "{}", path.display());
+}
+
 /// Writes a file of mode 0644 or 0755.
 pub fn write(path: &Path, content: &[u8], mode: u32) {
     use std::os::unix::fs::PermissionsExt;

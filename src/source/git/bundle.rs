@@ -9,8 +9,9 @@ use crate::error::{Error, Kind, Result};
 impl Program {
     /// Takes in everything a bundle has.
     pub(super) fn unbundle(&self, url: &str, from: &Opened, cancel: &Cancel) -> Result<()> {
+        let task = format!("git {url}");
         let command = self.runner.command(&self.repository(url), &["bundle", "unbundle", "--progress", &from.url]);
-        let outcome = self.runner.run(command, FETCHING, cancel, &|line| self.hear(url, line));
+        let outcome = self.runner.run(command, FETCHING, cancel, &|line| self.hear(&task, line));
         if !outcome.as_ref().is_ok_and(|outcome| outcome.status.success()) {
             self.sweep(url)?;
         }

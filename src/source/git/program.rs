@@ -48,13 +48,12 @@ const HELPER: &str = "SNPFORGE_GIT_CREDENTIAL_HELPER";
 
 /// Configuration that is the same on every machine. `unpackLimit` keeps what comes in packs, which are there whole or
 /// not at all; a transfer below 1000 bytes a second for 30 seconds counts as stalled.
-const CONFIG: [&str; 14] = [
+const CONFIG: [&str; 13] = [
     "core.autocrlf=false",
     "core.attributesFile=/dev/null",
     "core.hooksPath=/dev/null",
     "core.fsmonitor=false",
     "core.askPass=",
-    "credential.helper=",
     "gc.auto=0",
     "maintenance.auto=false",
     "fetch.unpackLimit=1",
@@ -69,7 +68,6 @@ const CONFIG: [&str; 14] = [
 #[derive(Clone, Debug)]
 pub(super) struct Runner {
     environment: Vec<(String, String)>,
-    helper: Option<String>,
 }
 
 /// What git left behind.
@@ -98,7 +96,14 @@ impl Runner {
         if let (Some(file), None) = (environment.get("SSL_CERT_FILE"), environment.get("GIT_SSL_CAINFO")) {
             set("GIT_SSL_CAINFO", file);
         }
-        Runner { environment: all, helper: environment.get(HELPER).map(|helper| format!("credential.helper={helper}")) }
+        // By the environment: arguments of processes are for everybody to see.
+        let helpers = ["", environment.get(HELPER).unwrap_or_default()];
+        set("GIT_CONFIG_COUNT", &helpers.len().to_string());
+        for (number, helper) in helpers.iter().enumerate() {
+            set(&format!("GIT_CONFIG_KEY_{number}"), "credential.helper");
+            set(&format!("GIT_CONFIG_VALUE_{number}"), helper);
+        }
+        Runner { environment: all }
     }
 
     /// A git command on the bare repository at `repository`.
@@ -106,7 +111,7 @@ impl Runner {
         let mut command = Command::new("git");
         command.env_clear().envs(self.environment.iter().map(|(name, value)| (name, value)));
         command.arg("--git-dir").arg(repository);
-        for setting in CONFIG.into_iter().chain(self.helper.as_deref()) {
+        for setting in CONFIG {
             command.args(["-c", setting]);
         }
         // Its own process group: a Ctrl-C reaches it through the wish to stop, with time to clean up.
@@ -164,9 +169,9 @@ mod tests {
         assert_eq!(value("GIT_SSL_CAINFO"), Some("/roots.pem".as_ref()));
         assert_eq!(value("GIT_ASKPASS"), Some("/ask".as_ref()));
         assert_eq!((value("GIT_DIR"), value(HELPER)), (None, None));
-        let arguments: Vec<&str> = command.get_args().filter_map(|argument| argument.to_str()).collect();
-        let place = |wanted: &str| arguments.iter().position(|argument| *argument == wanted);
-        assert!(place("credential.helper=") < place("credential.helper=!mine"), "{arguments:?}");
+        assert!(!command.get_args().any(|argument| argument == "credential.helper=!mine"), "arguments are seen by all");
+        assert_eq!((value("GIT_CONFIG_COUNT"), value("GIT_CONFIG_VALUE_0")), (Some("2".as_ref()), Some("".as_ref())));
+        assert_eq!(value("GIT_CONFIG_VALUE_1"), Some("!mine".as_ref()));
         let own =
             environment.get("SSL_CERT_FILE").map(|file| [("SSL_CERT_FILE", file), ("GIT_SSL_CAINFO", "/git.pem")]);
         let command = Runner::new(&Environment::from_iter(own.unwrap())).command(Path::new("/r"), &["fetch"]);

@@ -109,9 +109,10 @@ impl Program {
     fn fetch(&self, url: &str, from: &Opened, depth: &str, refs: &[String], cancel: &Cancel) -> Result<Outcome> {
         let mut arguments = vec!["fetch", "--progress", "--no-tags", depth, "--", &from.url];
         arguments.extend(refs.iter().map(String::as_str));
+        let task = format!("git {url}");
         self.patiently(&from.url, cancel, &mut || {
             let command = self.runner.command(&self.repository(url), &arguments);
-            let outcome = self.runner.run(command, FETCHING, cancel, &|line| self.hear(url, line));
+            let outcome = self.runner.run(command, FETCHING, cancel, &|line| self.hear(&task, line));
             if !outcome.as_ref().is_ok_and(|outcome| outcome.status.success()) {
                 self.sweep(url)?;
             }
@@ -143,10 +144,11 @@ impl Program {
         ask()
     }
 
-    pub(super) fn hear(&self, url: &str, line: &str) {
+    /// Passes git's progress on as that of `task`.
+    pub(super) fn hear(&self, task: &str, line: &str) {
         if let Some((done, total)) = percent(line) {
             let text = line.split(':').next().map(str::to_owned);
-            let task = format!("git {url}");
+            let task = task.to_owned();
             self.tell(Event::Progress { task, done: Some(done), total: Some(total), text });
         }
     }

@@ -66,6 +66,11 @@ pub(super) fn cut(words: &str) -> bool {
     any(words, &CUT) && !any(words, &FINAL)
 }
 
+/// Whether a place answered that it does not have what was asked for by hash.
+pub(super) fn not_there(words: &str) -> bool {
+    any(words, &["not our ref", "unadvertised object", "couldn't find remote ref", "bad object"])
+}
+
 /// Whether the host cannot be talked to, so that nothing else need be asked of it.
 pub(super) fn silent(error: &Error) -> bool {
     error.kind() == Kind::Unavailable && any(error.cause(), &SILENT)
