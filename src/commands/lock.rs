@@ -9,6 +9,7 @@ use snpforge::build::{
     plan::{Documents, check_wishes},
 };
 use snpforge::component::Component;
+use snpforge::difference::{self, text};
 use snpforge::error::{Error, Kind, Result};
 use snpforge::lock::{ImageLock, ReleaseLock};
 use snpforge::project::Project;
@@ -174,7 +175,9 @@ pub fn without_the_gone(which: &Which, borders: &Borders<'_>) -> Result<()> {
 fn anew<L: locking::Lock>(name: &str, borders: &Borders<'_>) -> Result<(String, Vec<String>)> {
     let new = L::resolve(name, None, Freshness::Update, borders)?;
     let old = L::read(name, true, borders.project)?;
-    Ok((new.text(name)?, old.map_or(Ok(Vec::new()), |old| locking::changes(name, &old, &new, borders))?))
+    // What lies between is for whoever updates on purpose: nobody waits for it here.
+    let changes = old.map(|old| text::lines(&difference::between(&old.side(name), &new.side(name))));
+    Ok((new.text(name)?, changes.unwrap_or_default()))
 }
 
 /// Everything a plan is made from.
