@@ -268,7 +268,7 @@ impl Engine for Embedded {
         };
         container.stop.cancel();
         let _ended = container.running.lock().unwrap_or_else(PoisonError::into_inner);
-        tree::remove(&container.work)
+        work::remove(&container.work)
     }
 
     fn keep(&self, id: &ContainerId) -> Result<()> {

@@ -86,6 +86,20 @@ pub(super) fn reap(folder: &Path) -> Result<usize> {
     Ok(removed)
 }
 
+/// Removes the container in `work`, whose lock the caller holds. The lock's file goes last and while nobody else looks: a
+/// [`reap`] that comes across the folder without it would take it for one whose driver is gone.
+pub(super) fn remove(work: &Path) -> Result<()> {
+    let entries = fs::read_dir(work).map_err(|error| Error::io(work, "list", error))?;
+    for entry in entries {
+        let entry = entry.map_err(|error| Error::io(work, "list", error))?;
+        if entry.file_name() != LOCK {
+            tree::remove(&entry.path())?;
+        }
+    }
+    let _all = lock_all(work.parent().unwrap_or(work))?;
+    tree::remove(work)
+}
+
 /// Removes the container in `work` unless its driver lives; whether it did.
 pub(super) fn remove_dead(work: &Path) -> Result<bool> {
     let lock = open_lock(&work.join(LOCK))?;
@@ -105,4 +119,36 @@ fn lock_all(folder: &Path) -> Result<File> {
     let lock = open_lock(&path)?;
     rustix::fs::flock(&lock, FlockOperation::LockExclusive).map_err(|error| Error::io(&path, "lock", error.into()))?;
     Ok(lock)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeMap;
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    #[test]
+    fn nobody_takes_a_folder_that_is_being_removed_for_a_dead_one() {
+        let folder = tempfile::tempdir().unwrap();
+        let (name, workdir) = ("t".to_owned(), "/build".to_owned());
+        let spec = Spec { name, command: Vec::new(), environment: BTreeMap::new(), workdir, memory: None };
+        let done = AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                while !done.load(Ordering::Relaxed) {
+                    assert_eq!(reap(folder.path()).unwrap(), 0, "a driver lives");
+                }
+            });
+            for _ in 0..40 {
+                let (work, lock) = create(folder.path(), &spec, Rights::here()).unwrap();
+                for number in 0..50 {
+                    files::write_whole(&work.join(format!("out/{number}")), b"x").unwrap();
+                }
+                remove(&work).unwrap();
+                assert!(!work.exists());
+                drop(lock);
+            }
+            done.store(true, Ordering::Relaxed);
+        });
+    }
 }
