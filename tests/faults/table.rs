@@ -369,6 +369,7 @@ fn tarballs() -> Vec<Row> {
         row("a_tarball_of_20_gb", Tarball(Bad::Huge), Fetch, 5,
             &["error: thing.tar.xz: ", "has 21474836480 bytes, beyond the limit of ", "name another mirror"], Clean),
         row("a_tarball_that_is_none", TarballIs(b"<html>not found</html>\n"), Lock, 3, &["error: thing.tar.xz: ", "tar", "help: "], Clean),
+        row("a_tarball_that_is_empty", TarballIs(&[0; 1024]), Lock, 3, &["error: thing.tar.xz: ", "is no tar, or an empty one", "help: "], Clean),
     ]
 }
 
@@ -400,8 +401,11 @@ fn machine() -> Vec<Row> {
     const FULL: &str = "No space left on device";
     vec![
         row("a_disk_full_of_a_file", Disk(350, Source::Debian), Fetch, 11, &["{store}/partial/", FULL, "free space", "XDG_CACHE_HOME"], Partial),
+        row("a_disk_full_of_a_source", Disk(1024, Source::Debian), Fetch, 11, &["{store}", FULL, "free space", "XDG_CACHE_HOME"], Clean),
         row("a_disk_full_of_a_tarball", Disk(350, Source::Tarball), Fetch, 11, &["{store}/partial/", FULL, "free space"], Partial),
         row("a_disk_full_of_a_layer", Disk(1024, Source::Debian), Image, 11, &[FULL, "free space", "XDG_CACHE_HOME"], Clean),
+        row("a_disk_full_of_a_repository", Disk(300, Source::Git), Fetch, 11, &["error: copy of {git}/outer: ", FULL, "free space"], Clean),
+        row("a_store_that_cannot_be_written", Disk(0, Source::Debian), Fetch, 11, &["{store}", "Read-only file system", "XDG_CACHE_HOME"], Clean),
         row("a_stop_by_the_user", Stopped(libc::SIGINT), Fetch, 130, &["error: download: interrupted", "goes on where this one stopped"], Partial),
         row("a_stop_by_the_system", Stopped(libc::SIGTERM), Build, 130, &["error: download: interrupted", "goes on where this one stopped"], Partial),
         row("a_kill", Stopped(libc::SIGKILL), Fetch, 128 + libc::SIGKILL, &[], Partial),
