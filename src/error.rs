@@ -92,6 +92,12 @@ impl Error {
             std::io::ErrorKind::StorageFull => {
                 Some("free space on that file system, or set XDG_CACHE_HOME or --out to a larger one")
             }
+            std::io::ErrorKind::ReadOnlyFilesystem => {
+                Some("make that file system writable, or set XDG_CACHE_HOME or --out to another one")
+            }
+            std::io::ErrorKind::QuotaExceeded => {
+                Some("free some of your quota, or set XDG_CACHE_HOME or --out to another file system")
+            }
             std::io::ErrorKind::PermissionDenied => Some("check the owner and mode of the path"),
             _ => None,
         };

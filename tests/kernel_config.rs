@@ -152,6 +152,7 @@ fn main() -> ExitCode {
     let mut trials: Vec<Trial> = CASES.iter().map(|case| trial(case.0.into(), Box::new(|| judged(case)))).collect();
     trials.extend(REFUSED.iter().map(|case| trial(format!("refused_{}", case.0), Box::new(|| refused(case)))));
     trials.push(trial("the_later_fragment_decides".into(), Box::new(later_decides)));
+    trials.push(trial("an_alternative_stands_for_a_wish".into(), Box::new(alternatives)));
     trials.push(trial("every_fragment_is_well_formed".into(), Box::new(own_fragments)));
     libtest_mimic::run(&arguments, trials).exit_code()
 }
@@ -170,7 +171,7 @@ fn check(config: &str, fragments: &[(&str, &str)]) -> Output {
     write("source/arch/arm/Kconfig", "config ON_ARM\n\tdef_bool y\n");
     let mut command = Command::new("python3");
     command.arg("-I").arg(recipe().join("check-config")).arg(folder.path().join("source")).arg("x86");
-    command.arg(write(".config", config));
+    command.arg(write(".config", config)).arg(write("alternatives", ALTERNATIVES));
     for (name, text) in fragments {
         command.arg(write(name, text));
     }
@@ -211,6 +212,27 @@ fn later_decides() -> Result<(), Failed> {
     let note = "note: A_BOOL=y of first.config gives way to n of second.config";
     expect(&check("", &fragments), 0, &[note])?;
     expect(&check("CONFIG_A_BOOL=y\n", &fragments), 1, &[note, "RAISED  A_BOOL (second.config:1)"])
+}
+
+/// What may stand for a wish in the test's tree.
+const ALTERNATIVES: &str = "# Lazy for voluntary.\n\nHIDDEN=y  RAISED_ONE=y\n";
+
+fn alternatives() -> Result<(), Failed> {
+    let fragment = [("wish.config", "CONFIG_HIDDEN=y\n")];
+    expect(
+        &check("CONFIG_RAISED_ONE=y\n", &fragment),
+        0,
+        &["note: RAISED_ONE=y stands for HIDDEN=y of wish.config", "all came true"],
+    )?;
+    expect(&check("CONFIG_A_BOOL=y\n", &fragment), 1, &["LOST    HIDDEN"])?;
+    // For that wish only, and the recipe's own list can be read.
+    expect(&check("CONFIG_RAISED_ONE=y\n", &[("wish.config", "CONFIG_DEEP=y\n")]), 1, &["LOST    DEEP"])?;
+    let own = std::fs::read_to_string(recipe().join("alternatives"))?;
+    let lines = own.lines().filter(|line| !line.is_empty() && !line.starts_with('#'));
+    match lines.clone().find(|line| line.split_whitespace().filter(|word| word.contains('=')).count() != 2) {
+        None if lines.count() > 0 => Ok(()),
+        wrong => Err(format!("images/kernel/alternatives: {wrong:?}").into()),
+    }
 }
 
 /// Whether the wishes are right only a kernel's source can tell; that they are wishes can be seen here.

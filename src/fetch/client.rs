@@ -1,4 +1,4 @@
-//! The one HTTP client: TLS with ring, trust roots of this machine, proxies of the settings, ten redirects. Knows
+//! The one HTTP client: TLS with ring, trust roots of this machine, proxies of the settings, ten redirects within HTTP. Knows
 //! nothing of what is downloaded.
 
 use super::Settings;
@@ -35,7 +35,7 @@ pub(super) fn make(settings: &Settings) -> Result<reqwest::Client> {
         .no_proxy()
         .http1_only()
         .connect_timeout(settings.connect)
-        .redirect(reqwest::redirect::Policy::limited(REDIRECTS))
+        .redirect(reqwest::redirect::Policy::custom(redirect))
         .pool_max_idle_per_host(settings.at_once);
     let except = settings.no_proxy.as_deref().and_then(reqwest::NoProxy::from_string);
     let wrong = |url: &str, error: reqwest::Error| {
@@ -51,6 +51,23 @@ pub(super) fn make(settings: &Settings) -> Result<reqwest::Client> {
         builder = builder.proxy(proxy.no_proxy(except));
     }
     builder.build().map_err(failed)
+}
+
+/// Follows what stays within HTTP and comes to an end. An error here is the trouble in words.
+fn redirect(attempt: reqwest::redirect::Attempt<'_>) -> reqwest::redirect::Action {
+    match attempt.url().scheme() {
+        "http" | "https" if attempt.previous().len() > REDIRECTS => attempt.error("redirects without end"),
+        "http" | "https" => attempt.follow(),
+        other => {
+            let words = elsewhere(other);
+            attempt.error(words)
+        }
+    }
+}
+
+/// The trouble with a redirect out of HTTP: a mirror must not choose files of this machine.
+pub(super) fn elsewhere(scheme: &str) -> String {
+    format!("redirects to `{scheme}:`, which is not followed")
 }
 
 fn tls(settings: &Settings) -> Result<ClientConfig> {

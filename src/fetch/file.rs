@@ -7,6 +7,7 @@ use super::trouble::{Trouble, shown, sum};
 use super::{Fetcher, Wanted};
 use crate::error::Result;
 use reqwest::Url;
+use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
@@ -56,9 +57,13 @@ impl Fetcher {
             download.restart()?;
         }
         let mut places = Vec::new();
-        for url in &wanted.urls {
-            match self.ask_place(url, &mut download).await {
+        // Slow places are asked again when no other has the file.
+        let alone = wanted.urls.len() == 1;
+        let mut queue: VecDeque<(&String, bool)> = wanted.urls.iter().map(|url| (url, alone)).collect();
+        while let Some((url, patient)) = queue.pop_front() {
+            match self.ask_place(url, patient, &mut download).await {
                 Ok(()) => return download.partial.finish().await,
+                Err(Trouble::Slow(_)) if !patient => queue.push_back((url, true)),
                 Err(trouble) => {
                     if let Trouble::Lied(cause) = &trouble {
                         self.report.warn(format!("{}: {cause}", shown(url)));
@@ -78,8 +83,14 @@ impl Fetcher {
         Err(sum(&wanted.name, places))
     }
 
-    /// Asks one place until it brings the file or there is no use in asking it again.
-    async fn ask_place(&self, url: &str, download: &mut Download<'_>) -> std::result::Result<(), Trouble> {
+    /// Asks one place until it brings the file or there is no use in asking it again. A slow one is asked again only
+    /// with patience: what came of it is kept, and another place may go on there.
+    async fn ask_place(
+        &self,
+        url: &str,
+        patient: bool,
+        download: &mut Download<'_>,
+    ) -> std::result::Result<(), Trouble> {
         let parsed = parse(url)?;
         let host = self.hosts.of(&parsed);
         download.pure = download.partial.length() == 0;
@@ -94,7 +105,11 @@ impl Fetcher {
                 }
                 Err(trouble) => trouble,
             };
-            let Trouble::Again(cause, after) = trouble else { return Err(trouble) };
+            let (cause, after) = match trouble {
+                Trouble::Again(cause, after) => (cause, after),
+                Trouble::Slow(cause) if patient => (cause, None),
+                other => return Err(other),
+            };
             let fruitful = download.partial.length() >= before + FRUIT;
             fruitless = if fruitful { 1 } else { fruitless + 1 };
             self.wait_or_leave(&host, fruitless, cause, after, download.wanted.sha256.bytes()[0]).await?;
@@ -114,9 +129,13 @@ impl Fetcher {
         let doubled = self.settings.backoff.saturating_mul(1 << (fruitless.clamp(1, 16) - 1));
         // Up to a quarter more, so that files that failed together do not ask again together.
         let wait = (doubled + doubled.mul_f32(f32::from(spread) / 1024.0)).min(self.settings.longest_wait);
-        if host.gone.is_cancelled() || fruitless >= tries || after.is_some_and(|wait| wait > self.settings.longest_wait)
-        {
-            let cause = if fruitless > 1 { format!("{cause} (asked {fruitless} times)") } else { cause };
+        let too_long = after.filter(|wait| *wait > self.settings.longest_wait);
+        if host.gone.is_cancelled() || fruitless >= tries || too_long.is_some() {
+            let cause = match too_long {
+                Some(wait) => format!("{cause} and wants to be asked again in {} s only", wait.as_secs()),
+                None if fruitless > 1 => format!("{cause} (asked {fruitless} times)"),
+                None => cause,
+            };
             host.give_up(&cause);
             return Err(Trouble::Again(cause, None));
         }

@@ -6,10 +6,10 @@ use super::host::Host;
 use super::trouble::{Trouble, chain};
 use crate::date::Epoch;
 use bytes::Bytes;
-use reqwest::header::{CONTENT_RANGE, DATE, HeaderMap, RANGE, RETRY_AFTER};
+use reqwest::header::{CONTENT_RANGE, DATE, HeaderMap, LOCATION, RANGE, RETRY_AFTER};
 use reqwest::{Response, StatusCode, Url};
 use std::io::{Read, Seek, SeekFrom};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Bytes read at once from a file of this machine.
 const FILE_CHUNK: usize = 256 * 1024;
@@ -21,7 +21,17 @@ pub(super) struct Body {
     pub(super) from: u64,
     /// Bytes that are announced to come, if they are.
     pub(super) announced: Option<u64>,
+    pace: Pace,
+}
+
+/// Whether bytes come fast enough to wait for the rest.
+struct Pace {
+    /// Without a byte until it is a stall, and how long a slow stream is looked at.
     idle: Duration,
+    /// Bytes that must come in that time.
+    least: u64,
+    since: Instant,
+    came: u64,
 }
 
 enum Source {
@@ -38,7 +48,7 @@ pub(super) async fn open(
     from: u64,
 ) -> Result<Body, Trouble> {
     if url.scheme() == "file" {
-        return open_file(url, from, settings.idle);
+        return open_file(url, from, settings);
     }
     let mut request = client.get(url.clone());
     if from > 0 {
@@ -58,19 +68,24 @@ pub(super) async fn open(
     judge(host, &response, from)?;
     let partial = response.status() == StatusCode::PARTIAL_CONTENT;
     let announced = response.content_length();
-    Ok(Body { from: if partial { from } else { 0 }, announced, source: Source::Http(response), idle: settings.idle })
+    Ok(Body {
+        from: if partial { from } else { 0 },
+        announced,
+        source: Source::Http(response),
+        pace: Pace::new(settings),
+    })
 }
 
 /// A host that never answered and does not now is given up: the next file need not wait for it again.
 fn silent(host: &Host, cause: &str) -> Trouble {
     host.give_up(cause);
-    Trouble::Again(cause.to_owned(), None)
+    Trouble::Slow(cause.to_owned())
 }
 
 fn unanswered(host: &Host, error: reqwest::Error) -> Trouble {
     let (connect, slow) = (error.is_connect(), error.is_timeout());
     if error.is_redirect() {
-        return Trouble::Refused("redirects without end".into());
+        return Trouble::Refused(innermost(&error));
     }
     let distrusted = is_certificate(&error);
     let cause = chain(&error.without_url());
@@ -83,6 +98,11 @@ fn unanswered(host: &Host, error: reqwest::Error) -> Trouble {
         (true, false) => Trouble::Again(format!("no connection: {cause}"), None),
         _ => Trouble::Again(format!("the connection was lost: {cause}"), None),
     }
+}
+
+/// What a foreign error is about in the end.
+fn innermost(error: &dyn std::error::Error) -> String {
+    std::iter::successors(Some(error), |error| error.source()).last().map_or_else(String::new, ToString::to_string)
 }
 
 /// Whether TLS failed for the host's certificate, which asking again does not change.
@@ -109,8 +129,15 @@ fn judge(host: &Host, response: &Response, from: u64) -> Result<(), Trouble> {
         StatusCode::PARTIAL_CONTENT if begins_at(response.headers(), from) => Ok(()),
         StatusCode::PARTIAL_CONTENT | StatusCode::RANGE_NOT_SATISFIABLE if from > 0 => Err(Trouble::NoResume),
         StatusCode::NOT_FOUND | StatusCode::GONE => Err(Trouble::Gone(words)),
+        _ if status.is_redirection() => Err(Trouble::Refused(unfollowed(response.headers()).unwrap_or(words))),
         _ => Err(Trouble::Refused(words)),
     }
+}
+
+/// What a redirect that the client does not even take for one leads to.
+fn unfollowed(headers: &HeaderMap) -> Option<String> {
+    let place = Url::parse(headers.get(LOCATION)?.to_str().ok()?).ok()?;
+    Some(super::client::elsewhere(place.scheme()))
 }
 
 /// Whether `Content-Range: bytes FIRST-LAST/ALL` begins where it was asked to (RFC 9110, 14.4).
@@ -132,7 +159,7 @@ fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     Some(Duration::from_secs(then.0.saturating_sub(now.0)))
 }
 
-fn open_file(url: &Url, from: u64, idle: Duration) -> Result<Body, Trouble> {
+fn open_file(url: &Url, from: u64, settings: &Settings) -> Result<Body, Trouble> {
     let path = url.to_file_path().map_err(|()| Trouble::Refused("is no path of this machine".into()))?;
     let failed = |error: std::io::Error| match error.kind() {
         std::io::ErrorKind::NotFound => Trouble::Gone("no such file".into()),
@@ -145,19 +172,43 @@ fn open_file(url: &Url, from: u64, idle: Duration) -> Result<Body, Trouble> {
     }
     let from = if from <= found.len() { from } else { 0 };
     file.seek(SeekFrom::Start(from)).map_err(failed)?;
-    Ok(Body { source: Source::File(file), from, announced: Some(found.len() - from), idle })
+    Ok(Body { source: Source::File(file), from, announced: Some(found.len() - from), pace: Pace::new(settings) })
+}
+
+impl Pace {
+    fn new(settings: &Settings) -> Self {
+        let least = settings.lowest_speed.saturating_mul(settings.idle.as_secs());
+        Pace { idle: settings.idle, least, since: Instant::now(), came: 0 }
+    }
+
+    /// Counts bytes that came. What comes byte by byte never stalls, and never ends either.
+    fn take(&mut self, bytes: usize) -> Result<(), Trouble> {
+        self.came += bytes as u64;
+        let took = self.since.elapsed();
+        if took < self.idle {
+            return Ok(());
+        }
+        if self.came < self.least {
+            return Err(Trouble::Slow(format!("gave {} bytes in {} s", self.came, took.as_secs())));
+        }
+        (self.since, self.came) = (Instant::now(), 0);
+        Ok(())
+    }
 }
 
 impl Body {
     /// The next bytes, `None` at the end. An end before what was announced is trouble.
     pub(super) async fn next(&mut self) -> Result<Option<Bytes>, Trouble> {
         match &mut self.source {
-            Source::Http(response) => match tokio::time::timeout(self.idle, response.chunk()).await {
-                Err(_) => Err(Trouble::Again(format!("stalled for {} s", self.idle.as_secs_f32()), None)),
+            Source::Http(response) => match tokio::time::timeout(self.pace.idle, response.chunk()).await {
+                Err(_) => Err(Trouble::Slow(format!("stalled for {} s", self.pace.idle.as_secs_f32()))),
                 Ok(Err(error)) => {
                     Err(Trouble::Again(format!("the connection was cut: {}", chain(&error.without_url())), None))
                 }
-                Ok(Ok(bytes)) => Ok(bytes),
+                Ok(Ok(bytes)) => {
+                    self.pace.take(bytes.as_ref().map_or(0, Bytes::len))?;
+                    Ok(bytes)
+                }
             },
             Source::File(file) => {
                 // A local disk does not make the others wait; the yield lets them, and a stop, come in between.

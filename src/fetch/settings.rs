@@ -18,6 +18,8 @@ pub struct Settings {
     pub first_answer: Duration,
     /// Without a byte until a connection is cut and made anew.
     pub idle: Duration,
+    /// Bytes a second that must come over the time of [`Settings::idle`]; a slower connection counts as stalled.
+    pub lowest_speed: u64,
     /// Fruitless attempts at one file from a host that has answered before.
     pub tries: u32,
     /// Fruitless attempts at a host that never gave a useful answer, before it is given up for this run.
@@ -52,6 +54,7 @@ impl Default for Settings {
             connect: Duration::from_secs(5),
             first_answer: Duration::from_secs(8),
             idle: Duration::from_secs(30),
+            lowest_speed: 1000,
             tries: 6,
             tries_unknown: 3,
             backoff: Duration::from_millis(400),

@@ -35,7 +35,11 @@ impl Fetcher {
                     Err(trouble) => trouble,
                 },
             };
-            let Trouble::Again(cause, after) = trouble else { return Err(trouble) };
+            let (cause, after) = match trouble {
+                Trouble::Again(cause, after) => (cause, after),
+                Trouble::Slow(cause) => (cause, None),
+                other => return Err(other),
+            };
             fruitless += 1;
             self.wait_or_leave(&host, fruitless, cause, after, 0).await?;
         }

@@ -14,6 +14,8 @@ pub(super) enum Trouble {
     Refused(String),
     /// Asking again may help, after the time the place asked for, if it did.
     Again(String, Option<Duration>),
+    /// Bytes do not come, or too slowly: another place is likely to be faster, and asking again may help.
+    Slow(String),
     /// The place cannot go on where the partial file ends: from the start, then.
     NoResume,
     /// The machine that asks cannot keep the bytes: no other place will change that.
@@ -24,9 +26,11 @@ impl Trouble {
     /// The trouble in words.
     pub(super) fn cause(&self) -> String {
         match self {
-            Trouble::Gone(cause) | Trouble::Lied(cause) | Trouble::Refused(cause) | Trouble::Again(cause, _) => {
-                cause.clone()
-            }
+            Trouble::Gone(cause)
+            | Trouble::Lied(cause)
+            | Trouble::Refused(cause)
+            | Trouble::Slow(cause)
+            | Trouble::Again(cause, _) => cause.clone(),
             Trouble::NoResume => "cannot resume".into(),
             Trouble::Here(error) => error.to_string(),
         }

@@ -14,6 +14,10 @@ use tar::EntryType;
 /// More than any source unpacks to (linux: 1.5 GB): a tar that gives more is damaged or hostile.
 const LARGEST: u64 = 64 << 30;
 
+/// What can be done about bytes that are no tar.
+const REMEDY: &str =
+    "plain tars and those packed with gzip, xz, zstd or bzip2 are read: name a URL that serves one, with its sha256";
+
 /// What a tar held.
 pub(super) struct Members {
     /// Its entries, their contents in the spool.
@@ -26,12 +30,14 @@ pub(super) struct Members {
 ///
 /// # Errors
 /// [`Kind::Document`] for what is no tar, is damaged, or has a member that would leave its folder or is no file,
-/// folder or link; [`Kind::Io`] when this machine fails.
+/// folder or link; [`Kind::Io`] when this machine fails, which the operating system says and no tar does.
 pub(super) fn read(path: &Path, name: &str, spool: &mut Spool, cancel: &Cancel) -> Result<Members> {
     let file = File::open(path).map_err(|error| Error::io(path, "open", error))?;
     let damaged = |error: std::io::Error| {
-        Error::new(Kind::Document, name, format!("cannot be read as a tar: {error}"))
-            .remedy("plain tars and those packed with gzip, xz, zstd or bzip2 are read")
+        if error.raw_os_error().is_some() {
+            return Error::io(path, "unpack", error);
+        }
+        Error::new(Kind::Document, name, format!("cannot be read as a tar: {error}")).remedy(REMEDY)
     };
     let plain = compress::reader(Box::new(file), None, LARGEST).map_err(damaged)?;
     let mut archive = tar::Archive::new(plain);
@@ -42,7 +48,7 @@ pub(super) fn read(path: &Path, name: &str, spool: &mut Spool, cancel: &Cancel) 
         take(&mut entry, name, spool, &mut members, &damaged)?;
     }
     if members.nodes.is_empty() {
-        return Err(Error::new(Kind::Document, name, "is no tar, or an empty one"));
+        return Err(Error::new(Kind::Document, name, "is no tar, or an empty one").remedy(REMEDY));
     }
     Ok(members)
 }

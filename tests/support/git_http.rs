@@ -91,6 +91,12 @@ impl GitServer {
         all.extend(std::iter::repeat_n((name.to_owned(), spoil), times));
     }
 
+    /// Packs come well from now on.
+    #[allow(dead_code, reason = "each test binary uses its own part")]
+    pub fn heal(&self) {
+        self.shared.spoil.lock().unwrap().clear();
+    }
+
     /// All requests so far.
     pub fn seen(&self) -> Vec<Seen> {
         self.shared.seen.lock().unwrap().clone()

@@ -39,6 +39,10 @@ pub enum Reply {
     Slow(Vec<u8>, Duration),
     /// Announces the file or range, sends so many bytes and then nothing.
     StallAfter(Vec<u8>, usize),
+    /// Announces the file or range and sends one byte after each such pause.
+    Drip(Vec<u8>, Duration),
+    /// Announces so many bytes and ends.
+    Announce(u64),
     /// Takes the request and never answers.
     Silence,
     /// The file in chunks, so that its length is not announced.
@@ -154,6 +158,21 @@ impl Shared {
             Reply::StallAfter(bytes, after) => {
                 send(out, request.range_start(), &bytes, Some(after))?;
                 self.sleep_until_stop();
+                Ok(false)
+            }
+            Reply::Drip(bytes, pause) => {
+                send(out, request.range_start(), &bytes, Some(0))?;
+                for byte in &bytes[request.range_start().unwrap_or(0).min(bytes.len())..] {
+                    if self.stop.load(Ordering::SeqCst) {
+                        break;
+                    }
+                    out.write_all(&[*byte])?;
+                    std::thread::sleep(pause);
+                }
+                Ok(false)
+            }
+            Reply::Announce(bytes) => {
+                write!(out, "HTTP/1.1 200 OK\r\nContent-Length: {bytes}\r\n\r\n")?;
                 Ok(false)
             }
             Reply::Silence => {

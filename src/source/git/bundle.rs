@@ -3,6 +3,7 @@
 use super::places::Opened;
 use super::repository::Program;
 use super::transfer::{FETCHING, gone};
+use super::trouble;
 use crate::cancel::Cancel;
 use crate::error::{Error, Kind, Result};
 
@@ -18,6 +19,9 @@ impl Program {
         let outcome = outcome?;
         if outcome.status.success() {
             return Ok(());
+        }
+        if trouble::here(&outcome.words) {
+            return Err(trouble::unavailable(url, &outcome.words));
         }
         let cause = format!("cannot be read as a git bundle with whole history:\n  {}", outcome.words);
         Err(Error::new(Kind::Unavailable, &from.url, cause)

@@ -5,6 +5,7 @@
 use super::address::{check, is_hash};
 use super::mirrors::Mirrors;
 use super::program::Runner;
+use super::trouble;
 use super::{Commit, Entry, Found, Git, TakeBlob};
 use crate::cancel::{self, Cancel};
 use crate::difference::Commits;
@@ -198,6 +199,9 @@ fn marker(commit: &str) -> String {
 }
 
 pub(super) fn damaged(repository: &Path, url: &str, words: &str) -> Error {
+    if trouble::here(words) {
+        return trouble::unavailable(url, words);
+    }
     Error::new(Kind::Io, format!("copy of {url}"), format!("cannot be read:\n  {words}"))
         .remedy(format!("remove {} and run the command again", repository.display()))
 }

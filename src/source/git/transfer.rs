@@ -74,7 +74,7 @@ impl Program {
         if by_hash.status.success() && self.whole(url, commit, cancel)? {
             return Ok(());
         }
-        if trouble::cut(&by_hash.words) {
+        if trouble::cut(&by_hash.words) || trouble::here(&by_hash.words) {
             return Err(trouble::unavailable(&from.url, &by_hash.words));
         }
         // Does the repository answer at all? Its own words in the failure above are not for programs.

@@ -7,6 +7,9 @@ use crate::error::{Error, Kind};
 pub(super) const CREDENTIALS: &str = "give them to git by GIT_ASKPASS (a program that prints what it is asked for), in \
      ~/.netrc, or by the credential helper that SNPFORGE_GIT_CREDENTIAL_HELPER names; for ssh, by a key";
 
+/// Words of this machine's own trouble with what came: no other place and no second try changes it.
+const HERE: [&str; 3] = ["No space left on device", "Disk quota exceeded", "Read-only file system"];
+
 /// Words of a connection that ended too early, or of a server that is busy.
 const CUT: [&str; 10] = [
     "early EOF",
@@ -63,7 +66,12 @@ fn any(words: &str, of: &[&str]) -> bool {
 
 /// Whether asking again may help.
 pub(super) fn cut(words: &str) -> bool {
-    any(words, &CUT) && !any(words, &FINAL)
+    any(words, &CUT) && !any(words, &FINAL) && !here(words)
+}
+
+/// Whether this machine cannot keep what came.
+pub(super) fn here(words: &str) -> bool {
+    any(words, &HERE)
 }
 
 /// Whether a place answered that it does not have what was asked for by hash.
@@ -76,8 +84,12 @@ pub(super) fn silent(error: &Error) -> bool {
     error.kind() == Kind::Unavailable && any(error.cause(), &SILENT)
 }
 
-/// The error of a repository that cannot be reached, with git's own words.
+/// The error of a repository that cannot be reached, or of this machine that cannot keep what came, with git's own words.
 pub(super) fn unavailable(url: &str, words: &str) -> Error {
+    if here(words) {
+        return Error::new(Kind::Io, format!("copy of {url}"), format!("git cannot write it:\n  {words}"))
+            .remedy("free space in the store's file system, or set XDG_CACHE_HOME to another one");
+    }
     if any(words, &WHO) {
         let cause = format!("wants credentials: none were given, or those given were refused:\n  {words}");
         return Error::new(Kind::Unavailable, url, cause).remedy(CREDENTIALS);
@@ -137,13 +149,19 @@ mod tests {
         assert!(unavailable("u", "Host key verification failed.").remedy_text().unwrap().contains("ssh keys"));
         assert!(silent(&unavailable("u", "Failed to connect to h port 1")));
         assert!(!silent(&unavailable("u", "repository not found")));
+        let full = unavailable("u", "fatal: write error: No space left on device\nfatal: early EOF");
+        assert_eq!((full.kind(), full.object()), (Kind::Io, "copy of u"));
     }
 
     #[test]
     fn what_is_asked_for_again() {
         assert!(cut("error: RPC failed; curl 18 transfer closed\nfatal: early EOF"));
         assert!(cut("The requested URL returned error: 503"));
-        for words in ["remote error: upload-pack: not our ref", "fatal: pack is corrupted (SHA1 mismatch)\nearly EOF"] {
+        for words in [
+            "remote error: upload-pack: not our ref",
+            "fatal: pack is corrupted (SHA1 mismatch)\nearly EOF",
+            "No space left on device\nearly EOF",
+        ] {
             assert!(!cut(words), "{words}");
         }
     }
