@@ -304,6 +304,7 @@ fn normalised(raw: &[u8], dialect: Dialect) -> std::result::Result<Vec<u8>, Stri
 /// A symbolic link may point anywhere: nothing here or in a layer is ever reached through it.
 fn symlink_target(link: Option<Vec<u8>>) -> std::result::Result<Vec<u8>, String> {
     match link {
+        Some(target) if target.len() > PATH_MAX => Err(format!("its target is longer than {PATH_MAX} bytes")),
         Some(target) if !target.is_empty() && !target.contains(&0) => Ok(target),
         _ => Err("a symbolic link without a target".into()),
     }
@@ -328,6 +329,12 @@ mod tests {
         }
         assert!(normalised(&[b'a'; 256], Dialect::Package).is_err());
         assert!(normalised("a/".repeat(2100).as_bytes(), Dialect::Package).is_err());
+    }
+
+    #[test]
+    fn targets_are_not_endless() {
+        assert!(symlink_target(Some(vec![b'a'; PATH_MAX])).is_ok());
+        assert!(symlink_target(Some(vec![b'a'; PATH_MAX + 1])).unwrap_err().contains("longer than 4096 bytes"));
     }
 
     #[test]

@@ -7,6 +7,8 @@ use std::collections::BTreeMap;
 
 /// Paths of a whole image: as of one package.
 const NODES_MAX: usize = 1_000_000;
+/// Bytes of their names and of links' targets; the same for one layer.
+const NAMES_MAX: usize = 256 << 20;
 /// A file of this beginning takes away what its name goes on with.
 const WHITEOUT: &[u8] = b".wh.";
 /// In a folder: nothing of the layers below is left in it.
@@ -63,14 +65,19 @@ pub enum Node {
 }
 
 /// All paths of some layers.
-#[derive(Default)]
-pub(super) struct Nodes(BTreeMap<Vec<u8>, Node>);
+pub(super) struct Nodes {
+    paths: BTreeMap<Vec<u8>, Node>,
+    /// Bytes that names may still have.
+    left: usize,
+}
 
 /// One layer, before it is put on others.
 pub(super) struct Upper {
     layer: String,
     place: usize,
     members: usize,
+    /// Bytes that names may still have.
+    left: usize,
     nodes: BTreeMap<Vec<u8>, Node>,
     /// Paths that are taken away, each with the member that says so.
     removed: BTreeMap<Vec<u8>, Vec<u8>>,
@@ -81,7 +88,7 @@ pub(super) struct Upper {
 impl Upper {
     pub(super) fn new(layer: String, place: usize) -> Self {
         let (nodes, removed, opaque) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
-        Upper { layer, place, members: 0, nodes, removed, opaque }
+        Upper { layer, place, members: 0, left: NAMES_MAX, nodes, removed, opaque }
     }
 
     /// Takes one member in.
@@ -103,6 +110,9 @@ impl Upper {
                 _ => return Err(self.refuse(&path, "hard link to what is no file".into())),
             },
         };
+        self.left = self.left.checked_sub(node.weight(&path)).ok_or_else(|| {
+            self.refuse(&path, format!("names and targets of links of the layer have more than {NAMES_MAX} bytes"))
+        })?;
         self.nodes.insert(path, node);
         Ok(())
     }
@@ -142,12 +152,16 @@ impl Upper {
 }
 
 impl Nodes {
+    pub(super) fn new() -> Self {
+        Nodes { paths: BTreeMap::new(), left: NAMES_MAX }
+    }
+
     pub(super) fn iter(&self) -> impl Iterator<Item = (&[u8], &Node)> {
-        self.0.iter().map(|(path, node)| (path.as_slice(), node))
+        self.paths.iter().map(|(path, node)| (path.as_slice(), node))
     }
 
     pub(super) fn get(&self, path: &[u8]) -> Option<&Node> {
-        self.0.get(path)
+        self.paths.get(path)
     }
 
     /// The files that are looked into, with the place of their content: an image that has something else there would be
@@ -158,10 +172,10 @@ impl Nodes {
                 return Err(unread(folder, cause));
             }
         }
-        let in_database = self.0.range(b"var/lib/dpkg/info/".to_vec()..b"var/lib/dpkg/info0".to_vec());
+        let in_database = self.paths.range(b"var/lib/dpkg/info/".to_vec()..b"var/lib/dpkg/info0".to_vec());
         let in_database = in_database.filter(|(path, _)| path.ends_with(b".list") || path.ends_with(b".triggers"));
         let mut read = Vec::new();
-        for (path, node) in READ.iter().filter_map(|path| self.0.get_key_value(*path)).chain(in_database) {
+        for (path, node) in READ.iter().filter_map(|path| self.paths.get_key_value(*path)).chain(in_database) {
             match node {
                 Node::File { content, .. } => read.push((path.as_slice(), *content)),
                 Node::Symlink { target, .. }
@@ -177,7 +191,7 @@ impl Nodes {
     pub(super) fn put(&mut self, mut upper: Upper) -> Result<()> {
         for (path, mark) in &upper.removed {
             self.check(&upper, mark)?;
-            self.0.remove(path);
+            self.remove(path);
             self.empty(path);
         }
         for (folder, mark) in &upper.opaque {
@@ -206,11 +220,21 @@ impl Nodes {
     }
 
     fn insert(&mut self, upper: &Upper, path: Vec<u8>, node: Node) -> Result<()> {
-        if self.0.len() >= NODES_MAX {
+        if self.paths.len() >= NODES_MAX {
             return Err(upper.refuse(&path, format!("the image has more than {NODES_MAX} paths")));
         }
-        self.0.insert(path, node);
+        self.remove(&path);
+        self.left = self.left.checked_sub(node.weight(&path)).ok_or_else(|| {
+            upper.refuse(&path, format!("names and targets of links of the image have more than {NAMES_MAX} bytes"))
+        })?;
+        self.paths.insert(path, node);
         Ok(())
+    }
+
+    fn remove(&mut self, path: &[u8]) {
+        if let Some(node) = self.paths.remove(path) {
+            self.left += node.weight(path);
+        }
     }
 
     /// Refuses a mark that others would follow a link to. Where the layer itself has a folder in place of the link, nothing
@@ -231,19 +255,27 @@ impl Nodes {
     /// Removes all that lies below a path.
     fn empty(&mut self, path: &[u8]) {
         if path.is_empty() {
-            self.0.clear();
+            *self = Nodes::new();
             return;
         }
         // What follows the slash in the order of bytes.
         let (first, end) = ([path, b"/"].concat(), [path, b"0"].concat());
-        let below: Vec<Vec<u8>> = self.0.range(first..end).map(|(path, _)| path.clone()).collect();
+        let below: Vec<Vec<u8>> = self.paths.range(first..end).map(|(path, _)| path.clone()).collect();
         for path in below {
-            self.0.remove(&path);
+            self.remove(&path);
         }
     }
 }
 
 impl Node {
+    /// Bytes of its name and of what it links to.
+    fn weight(&self, path: &[u8]) -> usize {
+        match self {
+            Node::Symlink { target, .. } => path.len() + target.len(),
+            Node::Folder { .. } | Node::File { .. } => path.len(),
+        }
+    }
+
     /// What it is, if it is no folder.
     fn no_folder(&self) -> Option<String> {
         match self {
@@ -279,7 +311,9 @@ fn unread(path: &[u8], cause: String) -> Error {
 
 #[cfg(test)]
 mod tests {
-    use crate::error::Kind;
+    use super::{Nodes, Upper};
+    use crate::deb;
+    use crate::error::{Kind, Result};
     use crate::oci::base::Base;
     use crate::oci::base::sample::{Member, base, file, folder, hard, refused, symlink};
 
@@ -304,6 +338,27 @@ mod tests {
         assert_eq!(paths(&gone.unwrap()), ["file", "usr", "usr/lib", "usr/lib/secret"]);
         let gone = base(&[lower(), vec![file("usr/lib/.wh.secret", "")]]);
         assert_eq!(paths(&gone.unwrap()), ["file", "lib", "usr", "usr/lib"]);
+    }
+
+    #[test]
+    fn names_are_bounded() {
+        fn upper(left: usize, members: &[(&str, &str)]) -> Result<Upper> {
+            let mut upper = Upper { left, ..Upper::new("layer x".into(), 0) };
+            for (path, target) in members {
+                let body = deb::Body::Symlink(target.as_bytes().to_vec());
+                upper.take(deb::Member { path: path.as_bytes().to_vec(), mode: 0o777, mtime: 0, body })?;
+            }
+            Ok(upper)
+        }
+        let error = upper(9, &[("a", "1234"), ("b", "1234")]).err().unwrap();
+        assert_eq!(error.cause(), "member `b`: names and targets of links of the layer have more than 268435456 bytes");
+        let mut nodes = Nodes { left: 9, ..Nodes::new() };
+        nodes.put(upper(99, &[("a", "1234")]).unwrap()).unwrap();
+        // What an upper layer replaces or takes away no longer counts.
+        nodes.put(upper(99, &[("a", "12345678")]).unwrap()).unwrap();
+        nodes.put(upper(99, &[(".wh.a", ""), ("b", "12345678")]).unwrap()).unwrap();
+        let error = nodes.put(upper(99, &[("c/d", "")]).unwrap()).unwrap_err();
+        assert_eq!(error.cause(), "member `c`: names and targets of links of the image have more than 268435456 bytes");
     }
 
     #[test]

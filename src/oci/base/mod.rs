@@ -67,7 +67,7 @@ impl Base {
     }
 
     fn bounded(layers: Vec<Layer>, limit: u64, cancel: &Cancel) -> Result<Self> {
-        let mut nodes = Nodes::default();
+        let mut nodes = Nodes::new();
         for (place, layer) in layers.iter().enumerate() {
             let mut upper = Upper::new(layer.name(), place);
             let found = layer.walk(limit, &mut |member| {

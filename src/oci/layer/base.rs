@@ -75,7 +75,7 @@ impl<'a> Below<'a> {
             architectures.entry(name).or_default().push(architecture);
         }
         let (mut others, mut listed) = (BTreeSet::new(), BTreeSet::new());
-        let status = String::from_utf8_lossy(base.text(&format!("{FOLDER}/status")).unwrap_or_default()).into_owned();
+        let status = String::from_utf8_lossy(base.text(&format!("{FOLDER}/status")).unwrap_or_default());
         for paragraph in status.split("\n\n").map(|text| text.trim_matches('\n')).filter(|text| !text.is_empty()) {
             progress()?;
             let stanza = Stanza::parse(paragraph).map_err(damaged)?;
