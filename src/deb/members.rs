@@ -9,8 +9,12 @@ use std::io::Read;
 /// Bytes of the longest path (Linux' PATH_MAX) and of the longest name in it (NAME_MAX).
 const PATH_MAX: usize = 4096;
 const NAME_MAX: usize = 255;
-/// Members of one package; the largest in Debian have 60 000.
+/// Parts of a path in a layer: what is done for each of the folders above a path must stay little.
+const PARTS_MAX: usize = 256;
+/// Members of one package, and folders that only their paths name; the largest in Debian have 60 000.
 const MEMBERS_MAX: usize = 1_000_000;
+/// Bytes of all their paths.
+const PATHS_MAX: usize = 256 << 20;
 
 /// Bytes of a pax header: names, and extended attributes that nobody reads here.
 const PAX_MAX: u64 = 1 << 20;
@@ -20,8 +24,8 @@ const PAX_MAX: u64 = 1 << 20;
 pub(crate) enum Dialect {
     /// A package's.
     Package,
-    /// An image layer's: with pax headers, as container engines write them, without absolute names, which they never
-    /// write; a folder may be there again.
+    /// An image layer's: with pax headers, as container engines write them. A folder may be there again; of files and links
+    /// with the same path the last one counts.
     Layer,
 }
 
@@ -82,7 +86,14 @@ pub(crate) fn walk(
 ) -> Result<()> {
     let mut archive = tar::Archive::new(tar);
     let entries = archive.entries().map_err(|error| failed(package, error))?;
-    let mut walker = Walker { package, dialect, seen: HashMap::new(), long_path: None, long_link: None };
+    let mut walker = Walker {
+        package,
+        dialect,
+        seen: HashMap::new(),
+        left: (MEMBERS_MAX, PATHS_MAX),
+        long_path: None,
+        long_link: None,
+    };
     // Raw: the long-name members come here too, where their size is bounded, and nothing else is interpreted.
     for entry in entries.raw(true) {
         let mut entry = entry.map_err(|error| failed(package, error))?;
@@ -95,6 +106,8 @@ struct Walker<'a> {
     package: &'a str,
     dialect: Dialect,
     seen: HashMap<Vec<u8>, Seen>,
+    /// How many more paths it may get, and bytes of them.
+    left: (usize, usize),
     long_path: Option<Vec<u8>>,
     long_link: Option<Vec<u8>>,
 }
@@ -127,10 +140,7 @@ impl Walker<'_> {
         let mode = header.mode().map_err(|error| refuse(format!("damaged header: {error}")))? & 0o7777;
         let mtime = number(header.mtime())?;
         let size = number(header.entry_size())?;
-        let normalised = |raw: &[u8]| match self.dialect {
-            Dialect::Layer if raw.starts_with(b"/") => Err("its name is absolute".into()),
-            _ => normalised(raw),
-        };
+        let normalised = |raw: &[u8]| normalised(raw, self.dialect);
         let path = normalised(&raw).map_err(&refuse)?;
         let body = match kind {
             tar::EntryType::Directory => Body::Folder,
@@ -165,27 +175,44 @@ impl Walker<'_> {
         if path.is_empty() && kind != Seen::Folder {
             return Err(self.refuse(raw, "stands in place of the root".into()));
         }
-        if self.seen.len() > MEMBERS_MAX {
-            return Err(self.refuse(raw, format!("there are more than {MEMBERS_MAX} members")));
-        }
-        for (at, _) in path.iter().enumerate().filter(|(_, byte)| **byte == b'/') {
+        // What is above a folder is folders only, so the nearest one decides.
+        for at in (0..path.len()).rev().filter(|at| path[*at] == b'/') {
             match self.seen.get(&path[..at]) {
-                Some(Seen::Folder | Seen::Parent) => {}
+                Some(Seen::Folder | Seen::Parent) => break,
                 Some(Seen::Symlink) => {
                     return Err(self.refuse(raw, format!("lies below the symbolic link `{}`", show(&path[..at]))));
                 }
                 Some(Seen::File) => {
                     return Err(self.refuse(raw, format!("lies below the file `{}`", show(&path[..at]))));
                 }
-                None => drop(self.seen.insert(path[..at].to_vec(), Seen::Parent)),
+                None => drop(self.see(raw, &path[..at], Seen::Parent)?),
             }
         }
-        match self.seen.insert(path.to_vec(), kind) {
+        let is_layer = self.dialect == Dialect::Layer;
+        match self.see(raw, path, kind)? {
             None => Ok(()),
             Some(Seen::Parent) if kind == Seen::Folder => Ok(()),
-            Some(Seen::Folder) if kind == Seen::Folder && self.dialect == Dialect::Layer => Ok(()),
+            Some(Seen::Folder) if kind == Seen::Folder && is_layer => Ok(()),
+            Some(Seen::File | Seen::Symlink) if kind != Seen::Folder && is_layer => Ok(()),
             Some(_) => Err(self.refuse(raw, "is there twice".into())),
         }
+    }
+
+    /// Remembers a path; what was known of it.
+    fn see(&mut self, raw: &[u8], path: &[u8], kind: Seen) -> Result<Option<Seen>> {
+        let earlier = self.seen.insert(path.to_vec(), kind);
+        if earlier.is_some() {
+            return Ok(earlier);
+        }
+        let (members, bytes) = self.left;
+        let members = members
+            .checked_sub(1)
+            .ok_or_else(|| self.refuse(raw, format!("there are more than {MEMBERS_MAX} members")))?;
+        let bytes = bytes
+            .checked_sub(path.len())
+            .ok_or_else(|| self.refuse(raw, format!("all paths together have more than {PATHS_MAX} bytes")))?;
+        self.left = (members, bytes);
+        Ok(None)
     }
 
     /// The content of a long-name member, without the NUL at its end.
@@ -210,11 +237,13 @@ impl Walker<'_> {
         if bytes.len() as u64 > PAX_MAX {
             return Err(self.refuse(&name, format!("its pax header is longer than {PAX_MAX} bytes")));
         }
-        for record in tar::PaxExtensions::new(&bytes) {
-            let record = record.map_err(|error| self.refuse(&name, format!("damaged pax header: {error}")))?;
-            match record.key_bytes() {
-                b"path" => self.long_path = Some(record.value_bytes().to_vec()),
-                b"linkpath" => self.long_link = Some(record.value_bytes().to_vec()),
+        let mut rest = bytes.as_slice();
+        while !rest.is_empty() {
+            let (key, value) = pax_record(&mut rest)
+                .ok_or_else(|| self.refuse(&name, "damaged pax header: a record is not as long as it says".into()))?;
+            match key {
+                b"path" => self.long_path = Some(value.to_vec()),
+                b"linkpath" => self.long_link = Some(value.to_vec()),
                 // Only files of 8 GiB need it.
                 b"size" => return Err(self.refuse(&name, "has its size in a pax header".into())),
                 key if key.starts_with(b"GNU.sparse") => return Err(self.refuse(&name, "is a sparse file".into())),
@@ -229,24 +258,36 @@ impl Walker<'_> {
     }
 }
 
+/// The next record, `LENGTH KEY=VALUE` and a line end, by its length: values may hold line ends.
+fn pax_record<'a>(rest: &mut &'a [u8]) -> Option<(&'a [u8], &'a [u8])> {
+    let space = rest.iter().position(|byte| !byte.is_ascii_digit())?;
+    let length: usize = std::str::from_utf8(&rest[..space]).ok()?.parse().ok()?;
+    let record = rest.get(space..length)?.strip_prefix(b" ")?.strip_suffix(b"\n")?;
+    let equals = record.iter().position(|byte| *byte == b'=')?;
+    *rest = &rest[length..];
+    Some((&record[..equals], &record[equals + 1..]))
+}
+
 /// A path for messages.
 fn show(path: &[u8]) -> std::borrow::Cow<'_, str> {
     String::from_utf8_lossy(path)
 }
 
 /// The path from the root, or why it is none. Names need not be UTF-8: they stay bytes.
-fn normalised(raw: &[u8]) -> std::result::Result<Vec<u8>, String> {
+fn normalised(raw: &[u8], dialect: Dialect) -> std::result::Result<Vec<u8>, String> {
     // A line end would forge entries in the package database's file lists; dpkg refuses it too.
     if raw.contains(&0) || raw.contains(&b'\n') {
         return Err("its name holds a NUL or a line end".into());
     }
     let mut path = Vec::with_capacity(raw.len());
+    let mut parts = 0;
     for part in raw.split(|byte| *byte == b'/') {
         match part {
             b"" | b"." => continue,
             b".." => return Err("leads out of the root".into()),
             long if long.len() > NAME_MAX => return Err(format!("a part of its name is longer than {NAME_MAX} bytes")),
             part => {
+                parts += 1;
                 if !path.is_empty() {
                     path.push(b'/');
                 }
@@ -254,12 +295,16 @@ fn normalised(raw: &[u8]) -> std::result::Result<Vec<u8>, String> {
             }
         }
     }
+    if dialect == Dialect::Layer && parts > PARTS_MAX {
+        return Err(format!("lies below more than {PARTS_MAX} folders"));
+    }
     if path.len() > PATH_MAX { Err(format!("is longer than {PATH_MAX} bytes")) } else { Ok(path) }
 }
 
 /// A symbolic link may point anywhere: nothing here or in a layer is ever reached through it.
 fn symlink_target(link: Option<Vec<u8>>) -> std::result::Result<Vec<u8>, String> {
     match link {
+        Some(target) if target.len() > PATH_MAX => Err(format!("its target is longer than {PATH_MAX} bytes")),
         Some(target) if !target.is_empty() && !target.contains(&0) => Ok(target),
         _ => Err("a symbolic link without a target".into()),
     }
@@ -272,17 +317,52 @@ mod tests {
     #[test]
     fn paths_become_relative() {
         for (raw, path) in [("./a/b", "a/b"), ("/a//b/", "a/b"), (".//./a", "a"), ("./", ""), ("a/...", "a/...")] {
-            assert_eq!(normalised(raw.as_bytes()).unwrap(), path.as_bytes(), "{raw}");
+            assert_eq!(normalised(raw.as_bytes(), Dialect::Package).unwrap(), path.as_bytes(), "{raw}");
         }
-        assert_eq!(normalised(b"./caf\xe9").unwrap(), b"caf\xe9");
+        assert_eq!(normalised(b"./caf\xe9", Dialect::Package).unwrap(), b"caf\xe9");
     }
 
     #[test]
     fn paths_that_lead_out_are_refused() {
         for raw in ["..", "./../a", "a/../../b", "a/b/..", "/..", "a\nb"] {
-            assert!(normalised(raw.as_bytes()).is_err(), "{raw}");
+            assert!(normalised(raw.as_bytes(), Dialect::Package).is_err(), "{raw}");
         }
-        assert!(normalised(&[b'a'; 256]).is_err());
-        assert!(normalised("a/".repeat(2100).as_bytes()).is_err());
+        assert!(normalised(&[b'a'; 256], Dialect::Package).is_err());
+        assert!(normalised("a/".repeat(2100).as_bytes(), Dialect::Package).is_err());
+    }
+
+    #[test]
+    fn targets_are_not_endless() {
+        assert!(symlink_target(Some(vec![b'a'; PATH_MAX])).is_ok());
+        assert!(symlink_target(Some(vec![b'a'; PATH_MAX + 1])).unwrap_err().contains("longer than 4096 bytes"));
+    }
+
+    #[test]
+    fn paths_of_layers_are_not_deep() {
+        let deep = |parts: usize, dialect| normalised("a/".repeat(parts).as_bytes(), dialect);
+        assert!(deep(PARTS_MAX, Dialect::Layer).is_ok());
+        assert!(deep(PARTS_MAX + 1, Dialect::Package).is_ok());
+        assert_eq!(deep(PARTS_MAX + 1, Dialect::Layer).unwrap_err(), "lies below more than 256 folders");
+    }
+
+    #[test]
+    fn folders_that_are_only_parents_count() {
+        let note = |dialect, left, paths: &[&str]| {
+            let (seen, package) = (HashMap::new(), "it");
+            let mut walker = Walker { package, dialect, seen, left, long_path: None, long_link: None };
+            let mut noted = paths.iter().map(|path| path.as_bytes());
+            let failed = noted.find_map(|path| walker.note(path, path, &Body::Symlink(vec![b'x'])).err());
+            failed.map(|error| error.cause().to_owned())
+        };
+        let paths = ["a/b/c", "a/b/d"];
+        assert_eq!(note(Dialect::Layer, (4, 1 + 3 + 5 + 5), &paths), None);
+        let cause = note(Dialect::Layer, (3, 100), &paths).unwrap();
+        assert_eq!(cause, "member `a/b/d`: there are more than 1000000 members");
+        let cause = note(Dialect::Package, (100, 13), &paths).unwrap();
+        assert_eq!(cause, "member `a/b/d`: all paths together have more than 268435456 bytes");
+        assert_eq!(note(Dialect::Layer, (1, 1), &["a", "a"]), None);
+        assert_eq!(note(Dialect::Package, (9, 9), &["a", "a"]).unwrap(), "member `a`: is there twice");
+        let cause = note(Dialect::Layer, (9, 99), &["a/b", "a/b/c/d/e"]).unwrap();
+        assert_eq!(cause, "member `a/b/c/d/e`: lies below the symbolic link `a/b`");
     }
 }

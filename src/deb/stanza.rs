@@ -1,5 +1,10 @@
 //! The control file of a package: one paragraph of fields.
 
+use std::collections::HashSet;
+
+/// Fields of one paragraph; real ones have some dozen.
+const FIELDS_MAX: usize = 1024;
+
 /// The fields in their order. Values keep their continuation lines, without the last line's end.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Stanza(Vec<(String, String)>);
@@ -11,6 +16,7 @@ impl Stanza {
     /// What is wrong with it, in words.
     pub fn parse(text: &str) -> Result<Self, String> {
         let mut fields: Vec<(String, String)> = Vec::new();
+        let mut names = HashSet::new();
         for line in text.trim_end_matches('\n').split('\n') {
             if line.starts_with([' ', '\t']) {
                 let (_, value) = fields.last_mut().ok_or("the control file starts with a continuation line")?;
@@ -22,8 +28,11 @@ impl Stanza {
             if name.is_empty() || !name.bytes().all(|byte| byte.is_ascii_graphic()) {
                 return Err(format!("control file: `{name}` is no field name"));
             }
-            if fields.iter().any(|(known, _)| known.eq_ignore_ascii_case(name)) {
+            if !names.insert(name.to_ascii_lowercase()) {
                 return Err(format!("control file: the field {name} stands twice"));
+            }
+            if fields.len() == FIELDS_MAX {
+                return Err(format!("control file: there are more than {FIELDS_MAX} fields"));
             }
             fields.push((name.to_owned(), value.trim().to_owned()));
         }
@@ -66,5 +75,8 @@ mod tests {
             let cause = Stanza::parse(text).unwrap_err();
             assert!(cause.contains(word), "{text:?}: {cause}");
         }
+        let fields = |count: usize| (0..count).map(|number| format!("a{number}:\n")).collect::<String>();
+        assert_eq!(Stanza::parse(&fields(FIELDS_MAX)).unwrap().fields().count(), FIELDS_MAX);
+        assert!(Stanza::parse(&fields(200_000)).unwrap_err().contains("more than 1024 fields"));
     }
 }

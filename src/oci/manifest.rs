@@ -1,6 +1,7 @@
 //! Manifests and configurations that others wrote: what of them a base needs, and what is refused. Pure text to value;
 //! knows no registry.
 
+use super::LAYER_MAX;
 use crate::compress::Format;
 use crate::date::Epoch;
 use crate::digest::Digest;
@@ -10,8 +11,6 @@ use serde::Deserialize;
 
 /// Bytes of the largest manifest or configuration: what registries accept.
 pub const DOCUMENT_MAX: u64 = 4 << 20;
-/// Bytes of the largest layer as it is fetched: what its tar may have.
-const LAYER_MAX: u64 = 16 << 30;
 /// Layers of one image: what engines can mount.
 const LAYERS_MAX: usize = 127;
 

@@ -10,6 +10,9 @@ pub mod manifest;
 use crate::digest::Digest;
 use std::path::PathBuf;
 
+/// Bytes of the largest layer, packed and not: as for packages, far beyond any real one.
+const LAYER_MAX: u64 = 16 << 30;
+
 /// A finished image: one layer in the store and its two documents.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Image {

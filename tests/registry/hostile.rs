@@ -28,8 +28,9 @@ pub fn members() {
     let cases: Vec<(Vec<Member>, &str, &str)> = vec![
         (vec![text("../outside")], "`../outside`", "leads out of the root"),
         (vec![text("usr/../../outside")], "`usr/../../outside`", "leads out of the root"),
-        (vec![text("/etc/shadow")], "`/etc/shadow`", "absolute"),
-        (vec![pax("path=/etc/shadow"), text("harmless")], "`/etc/shadow`", "absolute"),
+        (vec![text("/../outside")], "`/../outside`", "leads out of the root"),
+        (vec![pax("path=../outside"), text("harmless")], "`../outside`", "leads out of the root"),
+        (vec![pax("x=y"), special("pax", EntryType::XHeader, "9 x=y\n")], "`pax`", "damaged pax header"),
         (vec![pax("size=5"), text("harmless")], "`pax`", "size in a pax header"),
         (vec![pax("GNU.sparse.major=1"), text("harmless")], "`pax`", "sparse"),
         (vec![link("out", "/etc"), text("out/shadow")], "`out/shadow`", "below the symbolic link `out`"),
@@ -42,8 +43,15 @@ pub fn members() {
         (vec![special("pipe", EntryType::Fifo, "")], "`pipe`", "is a FIFO"),
         (vec![special("hard", EntryType::Link, "usr/bin/tool")], "`hard`", "no earlier file of the layer"),
         (vec![special("hard", EntryType::Link, "../../etc/shadow")], "`hard`", "leads out"),
-        (vec![special("hard", EntryType::Link, "/etc/shadow")], "`hard`", "absolute"),
-        (vec![text("a"), text("a")], "`a`", "is there twice"),
+        (vec![special("hard", EntryType::Link, "/etc/shadow")], "`hard`", "hard link to `etc/shadow`, no earlier file"),
+        (vec![text("a/b"), text("a")], "`a`", "is there twice"),
+        (vec![pax(&format!("path={}x", "a/".repeat(256))), text("x")], "a/a/a/x`", "lies below more than 256 folders"),
+        (vec![text("lib64/.wh.ld.so")], "`lib64/.wh.ld.so`", "below the symbolic link `lib64` to `usr/lib64`"),
+        (
+            vec![text("lib64/x/.wh..wh..opq")],
+            "`lib64/x/.wh..wh..opq`",
+            "below the symbolic link `lib64` to `usr/lib64`",
+        ),
         (vec![text("usr/.wh...")], "`usr/.wh...`", "marks no name"),
         (vec![text("usr/.wh.")], "`usr/.wh.`", "marks no name"),
         (vec![folder("usr/.wh.x/"), text("usr/.wh.x/y")], "`usr/.wh.x/y`", "lies below a mark"),
@@ -51,10 +59,34 @@ pub fn members() {
     for (members, path, cause) in cases {
         refused(&[good(), Layer::new(GZIP, &members)], &[path, cause]);
     }
-    // So many links to one file that reading it for each would take for ever.
-    let mut many = vec![text("a")];
+    // So many links to one large file that reading it for each would take for ever.
+    let mut many = vec![file("a", 0o644, &vec![0; 9 << 20])];
     many.extend((0..300).map(|count| special(&format!("a{count}"), EntryType::Link, "a")));
-    refused(&[good(), Layer::new(GZIP, &many)], &["more than 256 hard links"]);
+    refused(&[good(), Layer::new(GZIP, &many)], &["`a`", "more than 256 hard links", "more than 8388608 bytes"]);
+}
+
+/// What engines write and dpkg does not: it becomes a layer.
+pub fn unusual_members() {
+    let text = |path: &str, content: &str| file(path, 0o644, content.as_bytes());
+    let mut members = vec![
+        folder("/"),
+        special("pax", EntryType::XHeader, "27 SCHILY.xattr.user.x=a\nb\n"),
+        text("/absolute", "a"),
+        special("/hard", EntryType::Link, "/absolute"),
+        text("twice", "first"),
+        text("twice", "second"),
+        text("box/0", "box"),
+    ];
+    members.extend((1..400).map(|count| special(&format!("box/{count}"), EntryType::Link, "box/0")));
+    let desk = Desk::new();
+    define(&desk, &Image::new(&[Layer::new(GZIP, &lower(b"")), Layer::new(GZIP, &members)]).served(&desk));
+    desk.said("one", &["lock", "--image", "b"], 0);
+    let layer = layer(&desk, "one");
+    for entry in ["absolute 644 a", "hard 644 a", "twice 644 second"] {
+        assert_eq!(layer.iter().filter(|found| *found == entry).count(), 1, "`{entry}` in {layer:#?}");
+    }
+    let boxes = layer.iter().filter(|entry| entry.starts_with("box/") && entry.ends_with(" 644 box"));
+    assert_eq!(boxes.count(), 400);
 }
 
 pub fn layers() {
@@ -69,7 +101,7 @@ pub fn layers() {
     cut.bytes.truncate(cut.bytes.len() - 12);
     refused(&[good(), cut], &["is truncated"]);
     refused(&[good(), Layer { media_type: ZSTD.into(), ..top() }], &["promises zstd, the bytes are gzip"]);
-    refused(&[good(), Layer { bytes: gz(b"no tar at all"), ..top() }], &["layer sha256:"]);
+    refused(&[good(), Layer { bytes: gz(b"no tar at all"), ..top() }], &["is damaged: failed to read entire block"]);
     refused(
         &[good(), Layer { media_type: "application/x-cpio".into(), ..top() }],
         &["media type `application/x-cpio`"],

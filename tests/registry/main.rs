@@ -73,6 +73,7 @@ fn main() -> ExitCode {
         trial("nobody_listens", locked::nobody_listens),
         trial("a_lying_registry", hostile::a_lying_registry),
         trial("hostile_members_are_refused_by_layer_and_path", hostile::members),
+        trial("unusual_members_become_a_layer", hostile::unusual_members),
         trial("what_is_no_layer_is_refused", hostile::layers),
     ];
     libtest_mimic::run(&arguments, trials).exit_code()

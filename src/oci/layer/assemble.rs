@@ -103,9 +103,9 @@ impl<'a, W: Write> Assembler<'a, W> {
 
     /// Whether nothing is at a path and no file or link in its way.
     pub(super) fn is_free(&self, path: &[u8]) -> bool {
-        let slashes = path.iter().enumerate().filter(|(_, byte)| **byte == b'/');
-        !self.holds(path)
-            && slashes.map(|(at, _)| &path[..at]).all(|parent| !self.holds(parent) || self.is_folder(parent))
+        // What is above a folder is folders only, so the nearest one decides.
+        let mut parents = (0..path.len()).rev().filter(|at| path[*at] == b'/').map(|at| &path[..at]);
+        !self.holds(path) && parents.find(|parent| self.holds(parent)).is_none_or(|parent| self.is_folder(parent))
     }
 
     /// The number of entries so far.

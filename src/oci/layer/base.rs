@@ -7,12 +7,14 @@
 //! - Where the image's own packages have something that is no folder, nothing comes to lie below it.
 //! - Left out besides: what lies below the contract's folders, an engine's mark (/.dockerenv), all else of the package
 //!   database but alternatives, and beside packages the linker's cache, which names libraries of the base's versions.
-//! - Order: folders, then links, by path; then files, by layer and by their order in it.
+//! - Order: folders, then links, by path; then files, by layer and by their order in it, of those with more than one path
+//!   (hard links) the first, and the others after all first ones of the layer.
+//! - A root without merged /usr takes packages only on a base without it, too.
 
 use super::accounts::Tables;
 use super::assemble::{Assembler, Owner};
 use super::database::{self, Database, FOLDER};
-use super::rules::Rules;
+use super::rules::{self, Rules};
 use super::{Recipe, top_link};
 use crate::deb::Stanza;
 use crate::error::{Error, Kind, Result};
@@ -46,9 +48,18 @@ struct Wish {
 }
 
 impl<'a> Below<'a> {
-    /// Reads the package database of the recipe's base, if there is one; `packages` are names and architectures.
-    pub(super) fn of(recipe: &Recipe<'a>, rules: &'a Rules<'a>, packages: &[(&str, &str)]) -> Result<Option<Self>> {
+    /// Reads the package database of the recipe's base, if there is one; `packages` are names and architectures. Calls
+    /// `progress` at every paragraph.
+    pub(super) fn of(
+        recipe: &Recipe<'a>,
+        rules: &'a Rules<'a>,
+        packages: &[(&str, &str)],
+        progress: &dyn Fn() -> Result<()>,
+    ) -> Result<Option<Self>> {
         let Some(base) = recipe.base else { return Ok(None) };
+        if !recipe.root.merged_usr && !packages.is_empty() {
+            not_merged(base)?;
+        }
         let mut below = Below {
             base,
             rules,
@@ -59,17 +70,24 @@ impl<'a> Below<'a> {
             superseded: BTreeSet::new(),
             replaced: BTreeSet::new(),
         };
-        let mut others = BTreeSet::new();
-        let status = String::from_utf8_lossy(base.text(&format!("{FOLDER}/status")).unwrap_or_default()).into_owned();
+        let mut architectures: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+        for (name, architecture) in packages {
+            architectures.entry(name).or_default().push(architecture);
+        }
+        let (mut others, mut listed) = (BTreeSet::new(), BTreeSet::new());
+        let status = String::from_utf8_lossy(base.text(&format!("{FOLDER}/status")).unwrap_or_default());
         for paragraph in status.split("\n\n").map(|text| text.trim_matches('\n')).filter(|text| !text.is_empty()) {
+            progress()?;
             let stanza = Stanza::parse(paragraph).map_err(damaged)?;
             let (name, stem) = (stanza.get("Package").unwrap_or_default().to_owned(), database::stem(&stanza));
             let architecture = stanza.get("Architecture").unwrap_or_default().to_owned();
-            let same = |(other, arch): &&(&str, &str)| {
-                *other == name && (*arch == architecture || *arch == "all" || architecture == "all")
-            };
-            let paths = below.listed(&stem);
-            if packages.iter().any(|package| same(&package)) {
+            let same = |arch: &&str| *arch == architecture || *arch == "all" || architecture == "all";
+            let is_replaced =
+                architectures.get(name.as_str()).is_some_and(|found| found.iter().any(|arch| same(&arch)));
+            // A list is read once, whatever the number of paragraphs that it would belong to.
+            let is_new = listed.insert((stem.clone(), is_replaced));
+            let paths = if is_new { below.listed(&stem) } else { Vec::new() };
+            if is_replaced {
                 below.superseded.extend(paths);
                 below.replaced.insert(name);
             } else {
@@ -87,18 +105,23 @@ impl<'a> Below<'a> {
         Tables { passwd: self.base.text("etc/passwd"), group: self.base.text("etc/group") }
     }
 
-    /// Puts the kept packages into the database and gives their lists, without what `taken` says is another's.
+    /// Puts the kept packages into the database and gives their lists, without what `taken` says is another's. Calls
+    /// `progress` at every package.
     pub(super) fn describe(
         &self,
         database: &mut Database,
         taken: &dyn Fn(&[u8]) -> bool,
-    ) -> Vec<(String, u32, Vec<u8>)> {
-        let mut lists = Vec::new();
+        progress: &dyn Fn() -> Result<()>,
+    ) -> Result<Vec<(String, u32, Vec<u8>)>> {
+        let (mut lists, mut described) = (Vec::new(), BTreeSet::new());
         for (key, (stem, paragraph)) in &self.kept {
-            let triggers = self.base.text(&format!("{FOLDER}/info/{stem}.triggers")).unwrap_or_default();
-            database.keep(key.clone(), paragraph.clone(), stem, &String::from_utf8_lossy(triggers));
+            progress()?;
+            let is_new = described.insert(stem);
+            let triggers = self.base.text(&format!("{FOLDER}/info/{stem}.triggers")).filter(|_| is_new);
+            let triggers = String::from_utf8_lossy(triggers.unwrap_or_default());
+            database.keep(key.clone(), paragraph.clone(), stem, &triggers);
             let path = format!("{FOLDER}/info/{stem}.list");
-            let Some(list) = self.base.text(&path) else { continue };
+            let Some(list) = self.base.text(&path).filter(|_| is_new) else { continue };
             let is_ours = |line: &&[u8]| {
                 let path = line.strip_prefix(b"/").unwrap_or(line).trim_ascii_end();
                 !self.rules.place(&self.found(path)).is_some_and(|path| taken(&path))
@@ -110,7 +133,7 @@ impl<'a> Below<'a> {
             ));
         }
         database.divert(self.diversions());
-        lists
+        Ok(lists)
     }
 
     /// The diversions of packages that are not also among the image's own: three lines each.
@@ -121,19 +144,21 @@ impl<'a> Below<'a> {
         kept.flatten().map(|line| format!("{line}\n")).collect()
     }
 
-    /// Writes what is not there yet.
+    /// Writes what is not there yet. Calls `progress` at every path.
     pub(super) fn fill<W: Write>(
         &self,
         assembler: &mut Assembler<'_, W>,
         progress: &dyn Fn() -> Result<()>,
     ) -> Result<()> {
         for (path, node) in self.base.nodes() {
+            progress()?;
             let Node::Folder { mode } = node else { continue };
             if let Some(path) = self.placed(assembler, path)? {
                 assembler.folder(&path, mode & 0o1777, 0, Owner::Tool)?;
             }
         }
         for (path, node) in self.base.nodes() {
+            progress()?;
             let Node::Symlink { target, mtime } = node else { continue };
             if self.rules.superfluous(path, target) {
                 if let Some(link) = self.rules.top_link(path).filter(|link| link.as_bytes() == path) {
@@ -145,14 +170,14 @@ impl<'a> Below<'a> {
         }
         let mut wished: BTreeMap<Content, VecDeque<Wish>> = BTreeMap::new();
         for (path, node) in self.base.nodes() {
-            let Node::File { mode, mtime, content, .. } = node else { continue };
+            progress()?;
+            let Node::File { mode, mtime, content } = node else { continue };
             if let Some(path) = self.placed(assembler, path)? {
                 let wish = Wish { path, mode: mode & 0o777, mtime: *mtime };
                 wished.entry(*content).or_default().push_back(wish);
             }
         }
-        self.base.contents(wished, &mut |Wish { path, mode, mtime }, size, content| {
-            progress()?;
+        self.base.contents(wished, progress, &mut |Wish { path, mode, mtime }, size, content| {
             // Two paths of the base can become one by merged /usr.
             if assembler.is_free(&path) {
                 assembler.file(&path, (mode, mtime), size, content, Owner::Tool)
@@ -221,7 +246,124 @@ impl<'a> Below<'a> {
     }
 }
 
+/// Refuses a base with merged /usr: a package's ./bin/x would make a folder of what is a link there, and all that the base
+/// has in /bin would be found no more.
+fn not_merged(base: &Base) -> Result<()> {
+    for top in rules::merged_tops() {
+        if let Some(Node::Symlink { target, .. }) = base.node(top.as_bytes()) {
+            let target = String::from_utf8_lossy(target).escape_debug().to_string();
+            let cause = format!("root.merged-usr is false, but /{top} of the base image is a link to `{target}`");
+            return Err(Error::new(Kind::Document, "image definition", cause)
+                .remedy("write merged-usr = true: packages and the base must agree on it"));
+        }
+    }
+    Ok(())
+}
+
 fn damaged(cause: String) -> Error {
     let cause = cause.replace("the control file", "a paragraph").replace("control file: ", "");
     Error::new(Kind::Trust, format!("/{FOLDER}/status of the base image"), cause).remedy(REMEDY)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Contract;
+    use super::super::order::sorted;
+    use super::*;
+    use crate::date::Epoch;
+    use crate::definition::Root;
+    use crate::oci::base::sample::{self, file, symlink};
+
+    const CONTRACT: Contract<'static> = Contract { folders: &[], owned: &[], id: 1000, user: "builder", home: "/b" };
+
+    fn root(merged_usr: bool) -> Root {
+        let (packages, links, exclude, keep) = Default::default();
+        Root { merged_usr, packages, links, exclude, keep }
+    }
+
+    /// What [`Below::of`] says of a base below packages.
+    fn of(
+        root: &Root,
+        base: &Base,
+        packages: &[(&str, &str)],
+        progress: &dyn Fn() -> Result<()>,
+    ) -> Result<Vec<String>> {
+        let recipe = Recipe { root, base: Some(base), epoch: Epoch(0), contract: CONTRACT };
+        let rules = Rules::of(root);
+        let below = Below::of(&recipe, &rules, packages, progress)?.unwrap();
+        let mut database = Database::default();
+        let lists = below.describe(&mut database, &|_| false, progress)?;
+        let status = database.finish().into_iter().find(|(path, ..)| path == "var/lib/dpkg/status").unwrap();
+        let made = lists.into_iter().chain([status]);
+        Ok(made.map(|(path, _, text)| format!("{path} {}", String::from_utf8(text).unwrap())).collect())
+    }
+
+    #[test]
+    fn a_merged_base_below_packages_wants_a_merged_root() {
+        let base = sample::base(&[vec![symlink("lib64", "usr/lib64"), file("usr/lib64/ld.so", "")]]).unwrap();
+        let tool = [("tool", "amd64")];
+        let error = of(&root(false), &base, &tool, &|| Ok(())).unwrap_err();
+        assert_eq!((error.kind(), error.object()), (Kind::Document, "image definition"));
+        assert!(error.cause().contains("/lib64 of the base image is a link to `usr/lib64`"), "{error}");
+        assert!(error.remedy_text().unwrap().contains("merged-usr = true"), "{error}");
+        of(&root(true), &base, &tool, &|| Ok(())).unwrap();
+        of(&root(false), &base, &[], &|| Ok(())).unwrap();
+        let old = sample::base(&[vec![file("bin/sh", "")]]).unwrap();
+        of(&root(false), &old, &tool, &|| Ok(())).unwrap();
+    }
+
+    #[test]
+    fn a_list_is_read_once() {
+        let paragraph = |name: &str, arch: &str| format!("Package: {name}\nArchitecture: {arch}\n\n");
+        let status = [paragraph("a", "amd64"), paragraph("a", "i386"), paragraph("b", "amd64")].concat();
+        let base = sample::base(&[vec![
+            file("var/lib/dpkg/status", &status),
+            file("var/lib/dpkg/info/a.list", "/a\n"),
+            file("var/lib/dpkg/info/b.list", "/b\n"),
+        ]])
+        .unwrap();
+        let made = of(&root(true), &base, &[("b", "amd64"), ("a", "arm64")], &|| Ok(())).unwrap();
+        let kept = paragraph("a", "amd64") + &paragraph("a", "i386");
+        assert_eq!(made, ["var/lib/dpkg/info/a.list /a\n".to_owned(), format!("var/lib/dpkg/status {kept}")]);
+    }
+
+    #[test]
+    fn a_hostile_status_ends_soon() {
+        let fields: String = (0..200_000).map(|number| format!("a{number}:\n")).collect();
+        let base = sample::base(&[vec![file("var/lib/dpkg/status", format!("Package: a\n{fields}"))]]).unwrap();
+        let error = of(&root(true), &base, &[], &|| Ok(())).unwrap_err();
+        assert_eq!((error.kind(), error.object()), (Kind::Trust, "/var/lib/dpkg/status of the base image"));
+        assert!(error.cause().contains("more than 1024 fields"), "{error}");
+    }
+
+    #[test]
+    fn a_wish_to_stop_is_heard_at_every_paragraph_and_path() {
+        let status = (0..10).map(|number| format!("Package: a{number}\n\n")).collect::<String>();
+        let base = sample::base(&[vec![file("var/lib/dpkg/status", status), file("a/b", "x")]]).unwrap();
+        let left = std::cell::Cell::new(0);
+        let progress = || {
+            let rest: u32 = left.get();
+            left.set(rest.saturating_sub(1));
+            if rest == 0 { Err(Error::new(Kind::Interrupted, "x", "interrupted")) } else { Ok(()) }
+        };
+        // Ten paragraphs are read, then ten packages described.
+        for (steps, is_stopped) in [(9, true), (10, true), (19, true), (20, false)] {
+            left.set(steps);
+            let found = of(&root(true), &base, &[], &progress).err().map(|error| error.kind());
+            assert_eq!(found, is_stopped.then_some(Kind::Interrupted), "{steps}");
+        }
+        // Three loops over six paths (folders come by themselves), then the two members of the tar.
+        for (steps, is_stopped) in [(0, true), (6, true), (12, true), (19, true), (20, false)] {
+            left.set(u32::MAX);
+            let root = root(true);
+            let recipe = Recipe { root: &root, base: Some(&base), epoch: Epoch(0), contract: CONTRACT };
+            let rules = Rules::of(&root);
+            let below = Below::of(&recipe, &rules, &[], &progress).unwrap().unwrap();
+            let (_, claims) = sorted(&[], 1).unwrap();
+            let mut assembler = Assembler::new(Vec::new(), &claims, 0);
+            left.set(steps);
+            let found = below.fill(&mut assembler, &progress).err().map(|error| error.kind());
+            assert_eq!(found, is_stopped.then_some(Kind::Interrupted), "{steps}");
+        }
+    }
 }

@@ -116,7 +116,7 @@ pub struct Layer {
 /// # Errors
 /// [`Kind::Trust`] for a damaged or hostile package, [`Kind::Resolve`] for packages that cannot be together,
 /// [`Kind::Lock`] for a package that is there twice, [`Kind::Document`] for a link of the definition that is in the
-/// way of a package, [`Kind::Io`] when reading or writing fails, [`Kind::Interrupted`].
+/// way of a package and for packages without merged /usr on a base that has it, [`Kind::Io`] when reading or writing fails, [`Kind::Interrupted`].
 pub fn build(
     packages: &[Package],
     recipe: &Recipe<'_>,
@@ -133,7 +133,7 @@ pub fn build(
     let rules = Rules::of(recipe.root);
     let names: Vec<(&str, &str)> =
         packages.iter().map(|package| (package.name.as_str(), package.architecture.as_str())).collect();
-    let below = Below::of(recipe, &rules, &names)?;
+    let below = Below::of(recipe, &rules, &names, &|| cancel::check(cancel, TASK))?;
     let flow = Flow::new(packages.len(), workers, scratch);
     // Small writes gather before they are hashed and stored.
     let out = io::BufWriter::with_capacity(256 * 1024, out);
@@ -197,14 +197,18 @@ impl Whole<'_> {
         for folder in database::FOLDERS {
             assembler.folder(format!("{}/{folder}", database::FOLDER).as_bytes(), 0o755, 0, Owner::Tool)?;
         }
-        let lists = self.below.map(|below| below.describe(&mut database, &|path| assembler.is_taken(path)));
-        for (path, mode, content) in lists.into_iter().flatten().chain(database.finish()) {
+        let written = || progress(self.packages as u64);
+        let lists = match self.below {
+            Some(below) => below.describe(&mut database, &|path| assembler.is_taken(path), &written)?,
+            None => Vec::new(),
+        };
+        for (path, mode, content) in lists.into_iter().chain(database.finish()) {
             assembler.made(&path, mode, &content)?;
         }
         if let Some(below) = self.below {
-            below.fill(assembler, &|| progress(self.packages as u64))?;
+            below.fill(assembler, &written)?;
         }
-        progress(self.packages as u64)
+        written()
     }
 }
 

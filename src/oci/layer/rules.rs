@@ -61,6 +61,11 @@ impl<'a> Rules<'a> {
     }
 }
 
+/// The top folders that merged /usr turns into links.
+pub(super) fn merged_tops() -> impl Iterator<Item = &'static str> {
+    MERGED.into_iter()
+}
+
 /// The links every merged root has, whatever its packages hold.
 pub(super) fn always_linked() -> impl Iterator<Item = &'static str> {
     MERGED.into_iter().take(3)
