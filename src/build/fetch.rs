@@ -76,7 +76,9 @@ pub fn image(definition: &ImageDefinition, lock: &ImageLock, borders: &Borders<'
 }
 
 fn packages(archive: &Archive, lock: &ImageLock, borders: &Borders<'_>) -> Result<()> {
-    let bases = (borders.mirrors)(archive, Some(lock.epoch))?.files;
+    // Of the suites, not of the whole image: its base may be newer, and a snapshot of that day may lack these packages.
+    let date = lock.suite.iter().map(|suite| suite.date).max();
+    let bases = (borders.mirrors)(archive, date)?.files;
     let bring = |bases: &[String]| {
         let missing = lock.package.iter().filter(|package| !borders.store.contains(&package.sha256));
         let wanted: Vec<Wanted> = missing.map(|package| wanted(package, bases)).collect();

@@ -17,6 +17,7 @@ use oci_client::client::{Certificate, CertificateEncoding, ClientConfig, ClientP
 use oci_client::errors::{DigestError, OciDistributionError, OciErrorCode};
 use oci_client::secrets::RegistryAuth;
 use oci_client::{RegistryOperation, client::AsLayerDescriptor};
+use std::collections::BTreeMap;
 use std::future::Future;
 use std::io::Write;
 use std::sync::Arc;
@@ -143,18 +144,23 @@ impl Registry for Client {
     }
 
     fn blobs(&self, image: &Reference, wanted: &[Wanted], cancel: &Cancel) -> Result<()> {
-        let mut missing: Vec<&Wanted> = wanted.iter().filter(|blob| !self.store.contains(&blob.sha256)).collect();
-        missing.dedup();
+        let mut missing: BTreeMap<Digest, &Wanted> = BTreeMap::new();
+        for blob in wanted {
+            if super::is_there(image, blob, &self.store)? {
+                continue;
+            }
+            missing.insert(blob.sha256, blob);
+        }
         if missing.is_empty() {
             return Ok(());
         }
         let task = format!("fetch {} of {}/{}", blobs(missing.len()), image.registry(), image.repository());
-        self.report.begin(&task, Some(missing.iter().map(|blob| blob.size).sum()), Unit::Bytes);
+        self.report.begin(&task, Some(missing.values().map(|blob| blob.size).sum()), Unit::Bytes);
         let desk = self.desk(image)?;
         let mut done = 0;
         self.until_cancelled(cancel, async {
             desk.knock().await?;
-            for blob in missing {
+            for blob in missing.into_values() {
                 let tell = |so_far| self.report.progress(&task, done + so_far);
                 desk.patiently(async || desk.blob(blob, &self.store, &tell).await).await?;
                 done += blob.size;
@@ -173,6 +179,9 @@ impl Desk<'_> {
         let first = async || {
             let asked = self.client.auth(&self.name, &self.auth, RegistryOperation::Pull);
             match tokio::time::timeout(self.settings.first_answer, asked).await {
+                Ok(Ok(token)) if !token.as_deref().is_none_or(credentials::is_token) => {
+                    Err(self.lied("a token that no header can carry".into()).into())
+                }
                 Ok(answer) => answer.map(drop).map_err(|error| self.trouble(error)),
                 Err(_) => Err(self.unavailable("does not answer in time").into()),
             }
@@ -223,6 +232,9 @@ impl Desk<'_> {
                 tell(received);
                 told = received;
             }
+        }
+        if received != blob.size {
+            return Err(self.lied(format!("{received} bytes, not {}, for {digest}", blob.size)).into());
         }
         let committed = writer.commit(Some(&blob.sha256));
         committed.map(drop).map_err(|error| match error.kind() {

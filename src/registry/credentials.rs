@@ -61,8 +61,16 @@ fn is_for(name: &str, registry: &str) -> bool {
     host == registry || (registry == "docker.io" && host == "index.docker.io")
 }
 
+/// Whether a token can stand in a header: the library does not look.
+pub(super) fn is_token(token: &str) -> bool {
+    token.bytes().all(|byte| byte.is_ascii_graphic() || byte == b' ')
+}
+
 fn read(entry: Entry) -> std::result::Result<Option<Credentials>, &'static str> {
     if !entry.registrytoken.is_empty() {
+        if !is_token(&entry.registrytoken) {
+            return Err("its registrytoken cannot stand in a header");
+        }
         return Ok(Some(Credentials::Token(entry.registrytoken)));
     }
     if !entry.auth.is_empty() {

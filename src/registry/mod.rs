@@ -53,12 +53,30 @@ impl Registry for Offline {
     }
 
     fn blobs(&self, image: &Reference, wanted: &[Wanted], _cancel: &Cancel) -> Result<()> {
-        match wanted.iter().filter(|blob| !self.0.contains(&blob.sha256)).count() {
+        let mut missing = 0;
+        for blob in wanted {
+            missing += usize::from(!is_there(image, blob, &self.0)?);
+        }
+        match missing {
             0 => Ok(()),
             1 => Err(offline(image, "one of its blobs")),
             count => Err(offline(image, &format!("{count} of its blobs"))),
         }
     }
+}
+
+/// Whether a blob is in the store, with the length that the manifest says.
+fn is_there(image: &Reference, blob: &Wanted, store: &Store) -> Result<bool> {
+    if !store.contains(&blob.sha256) {
+        return Ok(false);
+    }
+    let path = store.path(&blob.sha256);
+    let length = std::fs::metadata(&path).map_err(|error| Error::io(&path, "read", error))?.len();
+    if length == blob.size {
+        return Ok(true);
+    }
+    let cause = format!("its manifest says that {} has {} bytes, and it has {length}", blob.sha256.oci(), blob.size);
+    Err(Error::new(Kind::Trust, object(image), cause).remedy("name another image: this one's manifest is wrong"))
 }
 
 fn offline(image: &Reference, what: &str) -> Error {

@@ -134,4 +134,15 @@ pub fn a_lying_registry() {
     }
     serve(format!("blobs/{digest}"), bytes);
     desk.said("one", &["lock", "--image", "b"], 0);
+    // A manifest that says another length, of a blob that is on its way and of one that is there.
+    let text = String::from_utf8(image.manifest.clone()).unwrap();
+    let longer = text.replace(&format!("{digest}\",\"size\":{}", bytes.len()), &format!("{digest}\",\"size\":100000"));
+    assert_ne!(longer, text);
+    let wrong = Image { manifest: longer.into_bytes(), blobs: image.blobs.clone() };
+    define(&desk, &wrong.served(&desk));
+    let there = format!("its manifest says that {digest} has 100000 bytes, and it has {}", bytes.len());
+    holds(&desk.said("one", &["lock", "--image", "b"], 5), &[&there]);
+    let coming = format!("{} bytes, not 100000, for {digest}", bytes.len());
+    holds(&desk.said("two", &["lock", "--image", "b"], 5), &[&coming]);
+    assert!(!store(&desk, "two").contains(&digest.parse().unwrap()));
 }

@@ -200,6 +200,17 @@ pub fn a_token_for_everybody() {
     let asked: Vec<String> = server.seen().into_iter().map(|request| request.path).collect();
     let token = asked.iter().find(|path| path.starts_with("token?")).unwrap();
     assert!(token.contains("jammy") && token.contains("pull") && !token.contains("push"), "{token}");
+    // One that no header can carry is refused, wherever it comes from.
+    let desk = Desk::new();
+    let server = registry(&image, |request, _| {
+        let realm = format!("Bearer realm=\"http://{}/token\",service=\"s\"", request.headers["host"]);
+        let token = || Reply::File(br#"{"token":"a\nb"}"#.to_vec());
+        let refused = || Reply::Status(401, vec![("WWW-Authenticate", realm)]);
+        Some(if request.path.starts_with("token?") { token() } else { refused() })
+    });
+    define(&desk, &reference(&server, &image));
+    let said = desk.said("one", &["lock", "--image", "b"], 5);
+    holds(&said, &["a token that no header can carry", "127.0.0.1"]);
 }
 
 /// The user stops while a layer comes in.
