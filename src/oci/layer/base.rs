@@ -82,8 +82,7 @@ impl<'a> Below<'a> {
             let (name, stem) = (stanza.get("Package").unwrap_or_default().to_owned(), database::stem(&stanza));
             let architecture = stanza.get("Architecture").unwrap_or_default().to_owned();
             let same = |arch: &&str| *arch == architecture || *arch == "all" || architecture == "all";
-            let is_replaced =
-                architectures.get(name.as_str()).is_some_and(|found| found.iter().any(same));
+            let is_replaced = architectures.get(name.as_str()).is_some_and(|found| found.iter().any(same));
             // A list is read once, whatever the number of paragraphs that it would belong to.
             let is_new = listed.insert((stem.clone(), is_replaced));
             let paths = if is_new { below.listed(&stem) } else { Vec::new() };
