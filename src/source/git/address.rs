@@ -54,7 +54,7 @@ pub(super) fn check(url: &str) -> Result<()> {
 }
 
 /// Whether the repository lies on this machine.
-fn is_local(url: &str) -> bool {
+pub(super) fn is_local(url: &str) -> bool {
     url.starts_with('/') || url.starts_with("file://")
 }
 

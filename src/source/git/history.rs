@@ -4,6 +4,7 @@
 //! Commits since some day are fetched, further back in each try. An answer counts when every commit of it has its parents
 //! there. What is older than the day cannot be one of them, as long as no commit is older than its parents.
 
+use super::address::is_local;
 use super::places::Opened;
 use super::program::Outcome;
 use super::repository::{LOCAL, Program, damaged};
@@ -85,7 +86,7 @@ impl Past<'_> {
     fn fetch(&self, from: &Opened, depth: Option<&str>, wanted: &[String]) -> Result<()> {
         let mut arguments = vec!["fetch", "--progress", "--no-tags"];
         // A local repository is read as it is.
-        if depth.is_some() && !from.url.starts_with(['/', 'f']) {
+        if depth.is_some() && !is_local(&from.url) {
             arguments.push("--filter=tree:0");
         }
         arguments.extend(depth);
