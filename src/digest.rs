@@ -123,6 +123,32 @@ impl<W: Write> Hashing for HashWriter<W> {
     }
 }
 
+/// A reader that hashes what passes through it.
+pub struct HashReader<R> {
+    inner: R,
+    hasher: Hasher,
+}
+
+impl<R: Read> HashReader<R> {
+    /// Hashes all that is read from `inner`.
+    pub fn new(inner: R) -> Self {
+        HashReader { inner, hasher: Hasher::default() }
+    }
+
+    /// The digest of what was read.
+    pub fn finish(self) -> Digest {
+        self.hasher.finish()
+    }
+}
+
+impl<R: Read> Read for HashReader<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        let count = self.inner.read(buffer)?;
+        self.hasher.update(&buffer[..count]);
+        Ok(count)
+    }
+}
+
 /// A writer that hashes and counts what passes through it.
 pub struct HashWriter<W> {
     inner: W,

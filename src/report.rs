@@ -106,6 +106,12 @@ impl dyn Report + '_ {
     }
 }
 
+/// A number of things, in words: `1 file`, `2 files`.
+pub fn number_of<N: std::fmt::Display + PartialEq + From<u8>>(count: N, word: &str) -> String {
+    let ending = if count == N::from(1) { "" } else { "s" };
+    format!("{count} {word}{ending}")
+}
+
 /// Keeps all events, for tests and for programs that ask afterwards.
 #[derive(Default)]
 pub struct Collected(Mutex<Vec<Event>>);

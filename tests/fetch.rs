@@ -4,6 +4,8 @@
 
 #[path = "support/http.rs"]
 mod http;
+#[path = "support/listener.rs"]
+mod listener;
 
 use http::{Reply, Server};
 use rustix::net::{AddressFamily, SocketType};

@@ -14,6 +14,8 @@ mod archive;
 mod deb;
 #[path = "support/http.rs"]
 mod http;
+#[path = "support/listener.rs"]
+mod listener;
 #[path = "support/workshop.rs"]
 mod workshop;
 

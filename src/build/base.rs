@@ -1,7 +1,7 @@
 //! The image below an image's packages: from its name to what the lock knows of it, from there to blobs in the store, and
 //! from these to the paths that a layer takes from it.
 
-use super::Borders;
+use super::{Borders, image};
 use crate::date::Epoch;
 use crate::definition::Base;
 use crate::error::{Error, Kind, Result};
@@ -9,7 +9,7 @@ use crate::lock::{BaseLayerLock, BaseLock, BlobLock};
 use crate::oci::base::{self, Layer};
 use crate::oci::manifest::{self, DOCUMENT_MAX, Named};
 use crate::registry::Wanted;
-use std::fs::File;
+use crate::report::number_of;
 
 /// Asks the registry for the manifest and the configuration, by digest, and brings the layers into the store; also when
 /// the image was made, if it says so.
@@ -84,8 +84,7 @@ pub(super) fn open(base: &Base, lock: &BaseLock, borders: &Borders<'_>) -> Resul
 
 /// The base in a few words.
 pub fn words(lock: &BaseLock) -> String {
-    let layers = if lock.layer.len() == 1 { "1 layer".to_owned() } else { format!("{} layers", lock.layer.len()) };
-    format!("{layers}, {} bytes", lock.size())
+    format!("{}, {} bytes", number_of(lock.layer.len(), "layer"), lock.size())
 }
 
 fn wanted(named: &Named) -> Wanted {
@@ -99,15 +98,6 @@ fn input(layer: &BaseLayerLock, lock: &BaseLock, borders: &Borders<'_>) -> Resul
         Error::new(Kind::Lock, object(), format!("is of media type `{}`, which is not known", layer.media_type))
             .remedy("resolve the image anew: snpforge lock --update")
     })?;
-    if !borders.store.contains(&layer.sha256) {
-        return Err(Error::new(Kind::Unavailable, object(), "is not in the store")
-            .remedy("run `snpforge fetch` where there is a network"));
-    }
-    let path = borders.store.verified(&layer.sha256)?;
-    Ok(Layer {
-        sha256: layer.sha256,
-        diff_id: layer.diff_id,
-        format,
-        open: Box::new(move || Ok(Box::new(std::io::BufReader::new(File::open(&path)?)))),
-    })
+    let open = image::opener(&layer.sha256, &object(), borders.store)?;
+    Ok(Layer { sha256: layer.sha256, diff_id: layer.diff_id, format, open })
 }

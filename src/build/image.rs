@@ -132,19 +132,20 @@ pub fn make_layer(
 
 /// A package whose bytes were checked just now.
 fn input(package: &PackageLock, store: &Store) -> Result<layer::Package> {
-    if !store.contains(&package.sha256) {
-        return Err(Error::new(
-            Kind::Unavailable,
-            format!("package {} {}", package.name, package.version),
-            "is not in the store",
-        )
-        .remedy("run `snpforge fetch` where there is a network"));
-    }
-    let path = store.verified(&package.sha256)?;
     Ok(layer::Package {
         name: package.name.clone(),
         version: package.version.clone(),
         architecture: package.architecture.clone(),
-        open: Box::new(move || Ok(Box::new(std::io::BufReader::new(File::open(&path)?)))),
+        open: opener(&package.sha256, &format!("package {} {}", package.name, package.version), store)?,
     })
+}
+
+/// Opens a blob of the store whose bytes were checked just now; `object` is what errors call it.
+pub(super) fn opener(sha256: &Digest, object: &str, store: &Store) -> Result<layer::Open> {
+    if !store.contains(sha256) {
+        return Err(Error::new(Kind::Unavailable, object, "is not in the store")
+            .remedy("run `snpforge fetch` where there is a network"));
+    }
+    let path = store.verified(sha256)?;
+    Ok(Box::new(move || Ok(Box::new(std::io::BufReader::new(File::open(&path)?)))))
 }

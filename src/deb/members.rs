@@ -15,7 +15,6 @@ const PARTS_MAX: usize = 256;
 const MEMBERS_MAX: usize = 1_000_000;
 /// Bytes of all their paths.
 const PATHS_MAX: usize = 256 << 20;
-
 /// Bytes of a pax header: names, and extended attributes that nobody reads here.
 const PAX_MAX: u64 = 1 << 20;
 
@@ -176,16 +175,16 @@ impl Walker<'_> {
             return Err(self.refuse(raw, "stands in place of the root".into()));
         }
         // What is above a folder is folders only, so the nearest one decides.
-        for at in (0..path.len()).rev().filter(|at| path[*at] == b'/') {
-            match self.seen.get(&path[..at]) {
+        for parent in parents(path) {
+            match self.seen.get(parent) {
                 Some(Seen::Folder | Seen::Parent) => break,
                 Some(Seen::Symlink) => {
-                    return Err(self.refuse(raw, format!("lies below the symbolic link `{}`", show(&path[..at]))));
+                    return Err(self.refuse(raw, format!("lies below the symbolic link `{}`", show(parent))));
                 }
                 Some(Seen::File) => {
-                    return Err(self.refuse(raw, format!("lies below the file `{}`", show(&path[..at]))));
+                    return Err(self.refuse(raw, format!("lies below the file `{}`", show(parent))));
                 }
-                None => drop(self.see(raw, &path[..at], Seen::Parent)?),
+                None => drop(self.see(raw, parent, Seen::Parent)?),
             }
         }
         let is_layer = self.dialect == Dialect::Layer;
@@ -266,6 +265,11 @@ fn pax_record<'a>(rest: &mut &'a [u8]) -> Option<(&'a [u8], &'a [u8])> {
     let equals = record.iter().position(|byte| *byte == b'=')?;
     *rest = &rest[length..];
     Some((&record[..equals], &record[equals + 1..]))
+}
+
+/// The folders above a path, the nearest first.
+pub(crate) fn parents(path: &[u8]) -> impl Iterator<Item = &[u8]> {
+    (0..path.len()).rev().filter(|at| path[*at] == b'/').map(|at| &path[..at])
 }
 
 /// A path for messages.

@@ -8,7 +8,7 @@ mod stanza;
 pub mod version;
 
 pub use members::{Body, Member};
-pub(crate) use members::{Dialect, walk};
+pub(crate) use members::{Dialect, parents, walk};
 pub use stanza::Stanza;
 
 use crate::compress::{self, Format};
@@ -86,7 +86,10 @@ impl<'a> Deb<'a> {
         drop(tar);
         let control = files.remove("control").ok_or_else(|| refused(&name, "has no control file"))?;
         let text = String::from_utf8(control.content).map_err(|_| refused(&name, "control file: is not UTF-8"))?;
-        Ok(Control { stanza: Stanza::parse(&text).map_err(|cause| refused(&name, cause))?, files })
+        Ok(Control {
+            stanza: Stanza::parse(&text).map_err(|cause| refused(&name, format!("control file: {cause}")))?,
+            files,
+        })
     }
 
     /// Reads the data tar and hands every member to `visit`, in the archive's order, then reads to the package's end.

@@ -19,20 +19,20 @@ impl Stanza {
         let mut names = HashSet::new();
         for line in text.trim_end_matches('\n').split('\n') {
             if line.starts_with([' ', '\t']) {
-                let (_, value) = fields.last_mut().ok_or("the control file starts with a continuation line")?;
+                let (_, value) = fields.last_mut().ok_or("starts with a continuation line")?;
                 value.push('\n');
                 value.push_str(line);
                 continue;
             }
-            let (name, value) = line.split_once(':').ok_or_else(|| format!("control file: `{line}` is no field"))?;
+            let (name, value) = line.split_once(':').ok_or_else(|| format!("`{line}` is no field"))?;
             if name.is_empty() || !name.bytes().all(|byte| byte.is_ascii_graphic()) {
-                return Err(format!("control file: `{name}` is no field name"));
+                return Err(format!("`{name}` is no field name"));
             }
             if !names.insert(name.to_ascii_lowercase()) {
-                return Err(format!("control file: the field {name} stands twice"));
+                return Err(format!("the field {name} stands twice"));
             }
             if fields.len() == FIELDS_MAX {
-                return Err(format!("control file: there are more than {FIELDS_MAX} fields"));
+                return Err(format!("there are more than {FIELDS_MAX} fields"));
             }
             fields.push((name.to_owned(), value.trim().to_owned()));
         }

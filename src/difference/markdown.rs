@@ -1,8 +1,9 @@
 //! A difference as release notes in Markdown, for people who decide whether to take the new release.
 
-use super::text::{counted, elsewhere, more, number, short};
+use super::text::{counted, elsewhere, more, short};
 use super::{Change, Difference, Side, SourceChange, State};
 use crate::component::Component;
+use crate::report::number_of;
 use std::fmt::{Display, Write as _};
 
 /// The notes: what of the new side is not the old one's.
@@ -21,7 +22,7 @@ pub fn notes(old: &Side, new: &Side, difference: &Difference) -> String {
         let _ = write!(made, "\n## {component}\n\n");
         sources.into_iter().for_each(|source| made.push_str(&self::source(source)));
         if let Some(options) = options {
-            let _ = write!(made, "\n{} of the kernel's configuration:\n\n", number(options.len(), "option"));
+            let _ = write!(made, "\n{} of the kernel's configuration:\n\n", number_of(options.len(), "option"));
             made.push_str(&table(["Option", "Old", "New"], options));
         }
     }
@@ -34,7 +35,7 @@ pub fn notes(old: &Side, new: &Side, difference: &Difference) -> String {
             let _ = writeln!(made, "- {}", moved(change));
         }
         if !difference.packages.is_empty() {
-            let _ = write!(made, "\n{}:\n\n", number(difference.packages.len(), "package"));
+            let _ = write!(made, "\n{}:\n\n", number_of(difference.packages.len(), "package"));
             made.push_str(&table(["Package", "Old", "New"], &difference.packages));
         }
     }

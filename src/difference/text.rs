@@ -1,6 +1,7 @@
 //! A difference in plain lines: `-` is gone, `+` has come, two values with an arrow moved.
 
 use super::{Change, Commits, Difference, SourceChange, State};
+use crate::report::number_of;
 use std::fmt::Display;
 
 /// The lines, without any for what is the same on both sides.
@@ -14,11 +15,11 @@ pub fn lines(difference: &Difference) -> Vec<String> {
     made.extend(difference.packages.iter().map(change));
     made.extend(difference.diff_id.iter().map(change));
     for (component, options) in &difference.options {
-        made.push(format!("{component}: {} of its configuration", number(options.len(), "option")));
+        made.push(format!("{component}: {} of its configuration", number_of(options.len(), "option")));
         made.extend(options.iter().map(|option| indented(&change(option))));
     }
     if !difference.files.is_empty() {
-        made.push(number(difference.files.len(), "file"));
+        made.push(number_of(difference.files.len(), "file"));
         made.extend(difference.files.iter().map(|file| indented(&change(file))));
     }
     made
@@ -69,21 +70,14 @@ fn source(source: &SourceChange) -> Vec<String> {
 
 /// The repositories of a source that comes from another one now.
 pub(super) fn elsewhere(source: &SourceChange) -> Option<(&str, &str)> {
-    let url = |state: &'_ Option<State>| -> Option<String> { state.as_ref()?.url.clone() };
-    (url(&source.old) != url(&source.new)).then_some(())?;
-    Some((source.old.as_ref()?.url.as_deref()?, source.new.as_ref()?.url.as_deref()?))
-}
-
-/// A number of things.
-pub(super) fn number<N: Display + PartialEq + From<u8>>(count: N, word: &str) -> String {
-    let ending = if count == N::from(1) { "" } else { "s" };
-    format!("{count} {word}{ending}")
+    let (old, new) = (source.old.as_ref()?.url.as_deref()?, source.new.as_ref()?.url.as_deref()?);
+    (old != new).then_some((old, new))
 }
 
 /// How many commits came and went.
 pub(super) fn counted(commits: &Commits) -> String {
     match commits.gone {
-        0 => number(commits.come, "commit"),
+        0 => number_of(commits.come, "commit"),
         gone => format!("commits: {} have come, {gone} gone; the branch was rebased or pushed anew", commits.come),
     }
 }

@@ -5,7 +5,7 @@ use super::host::Host;
 use super::trouble;
 use super::{Fetcher, Wanted};
 use crate::error::{Error, Result};
-use crate::report::Unit;
+use crate::report::{Unit, number_of};
 use futures_util::StreamExt;
 use std::collections::BTreeSet;
 use std::future::Future;
@@ -39,7 +39,7 @@ impl Fetcher {
         };
         result?;
         self.report.progress(&task, count.get());
-        self.report.end(&task, format!("{} in {}", size(count.get()), files(missing.len())));
+        self.report.end(&task, format!("{} in {}", size(count.get()), number_of(missing.len(), "file")));
         Ok(())
     }
 
@@ -116,10 +116,6 @@ fn size(bytes: u64) -> String {
         10_000..10_000_000 => format!("{} kB", bytes / 1000),
         _ => format!("{:.1} MB", bytes as f64 / 1e6),
     }
-}
-
-fn files(count: usize) -> String {
-    if count == 1 { "1 file".into() } else { format!("{count} files") }
 }
 
 #[cfg(test)]

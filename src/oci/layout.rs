@@ -7,7 +7,7 @@
 use super::Image;
 use super::image::{Blob, descriptor, json, manifest};
 use crate::compress::{self, Format};
-use crate::digest::{Digest, HashWriter, Hasher};
+use crate::digest::{Digest, HashReader, HashWriter};
 use crate::error::{Error, Kind, Result};
 use crate::tarball::{Attributes, Writer};
 use oci_spec::image::{ImageIndexBuilder, MediaType, OciLayoutBuilder};
@@ -57,9 +57,9 @@ pub fn write_as(image: &Image, blob: &Blob, layer: &mut dyn Read, out: &mut dyn 
     tar.folder("blobs/sha256")?;
     tar.text(&path(&config_digest), &image.config)?;
     tar.text(&path(&manifest_digest), &manifest)?;
-    let mut checked = Checked { inner: layer, hasher: Hasher::default() };
+    let mut checked = HashReader::new(layer);
     tar.file(&path(&blob.digest), blob.size, &mut checked)?;
-    let found = checked.hasher.finish();
+    let found = checked.finish();
     if found != blob.digest {
         return Err(Error::new(
             Kind::Trust,
@@ -136,20 +136,6 @@ impl Tar<'_, '_> {
 
 fn failed(image: &Image, error: io::Error) -> Error {
     Error::new(Kind::Io, format!("image {}", image.reference), &error).because(error)
-}
-
-/// A reader that hashes what passes.
-struct Checked<'a> {
-    inner: &'a mut dyn Read,
-    hasher: Hasher,
-}
-
-impl Read for Checked<'_> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let count = self.inner.read(buffer)?;
-        self.hasher.update(&buffer[..count]);
-        Ok(count)
-    }
 }
 
 #[cfg(test)]

@@ -1,5 +1,5 @@
-//! Manifests and configurations that others wrote: what of them a base needs, and what is refused. Pure text to value;
-//! knows no registry.
+//! Manifests and configurations that others wrote: what of them a base needs, and what is refused. Only the fields that
+//! matter are read, so that nothing in the others can be a reason to refuse. Pure text to value; knows no registry.
 
 use super::LAYER_MAX;
 use crate::compress::Format;

@@ -1,5 +1,5 @@
-//! OCI images as bytes: the layer from packages and what an image of others adds to them, configuration and manifest as canonical JSON, and one tar that is
-//! OCI image layout and docker archive at once. Knows no engine and no registry.
+//! OCI images as bytes: the layer from packages and what an image of others adds to them, configuration and manifest as
+//! canonical JSON, and one tar that is OCI image layout and docker archive at once. Knows no engine and no registry.
 
 pub mod base;
 pub mod image;

@@ -10,7 +10,7 @@ use crate::error::{Error, Kind, Result};
 use crate::fetch::{Settings, is_certificate, trusted};
 use crate::oci::manifest::{ACCEPTED, DOCUMENT_MAX};
 use crate::reference::Reference;
-use crate::report::{Report, Unit};
+use crate::report::{Report, Unit, number_of};
 use crate::store::Store;
 use futures_util::StreamExt;
 use oci_client::client::{Certificate, CertificateEncoding, ClientConfig, ClientProtocol};
@@ -154,7 +154,7 @@ impl Registry for Client {
         if missing.is_empty() {
             return Ok(());
         }
-        let task = format!("fetch {} of {}/{}", blobs(missing.len()), image.registry(), image.repository());
+        let task = format!("fetch {} of {}/{}", number_of(missing.len(), "blob"), image.registry(), image.repository());
         self.report.begin(&task, Some(missing.values().map(|blob| blob.size).sum()), Unit::Bytes);
         let desk = self.desk(image)?;
         let mut done = 0;
@@ -359,8 +359,4 @@ fn is_other(error: &std::io::Error) -> bool {
 
 fn chain(error: &dyn std::error::Error) -> String {
     crate::fetch::chain(error)
-}
-
-fn blobs(count: usize) -> String {
-    if count == 1 { "1 blob".into() } else { format!("{count} blobs") }
 }

@@ -22,6 +22,8 @@ mod git_http;
 mod http;
 mod https;
 mod lies;
+#[path = "../support/listener.rs"]
+mod listener;
 #[path = "../support/repository.rs"]
 mod repository;
 mod room;

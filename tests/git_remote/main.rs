@@ -6,6 +6,8 @@
 
 #[path = "../support/git_http.rs"]
 mod git_http;
+#[path = "../support/listener.rs"]
+mod listener;
 #[path = "../support/repository.rs"]
 mod repository;
 #[path = "../support/workshop.rs"]

@@ -1,6 +1,8 @@
 //! A project with this repository's documents, a home, and the program run in it.
 
 use crate::http::{Reply, Server};
+use crate::workshop::{file, tar_of, xz};
+use snpforge::digest::Digest;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -67,6 +69,22 @@ impl Desk {
     /// The folder that is the program's cache.
     pub fn store(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
+    }
+
+    /// A release `r` in this image, whose one component is made by the recipe from two small files.
+    #[allow(dead_code, reason = "each test binary uses its own part")]
+    pub fn component(&self, image: &str, recipe: &str) {
+        let files = [file("edk2-1/a.c", 0o644, b"int a;\n"), file("edk2-1/License.txt", 0o644, b"free\n")];
+        let source = xz(&tar_of(&files, 1_700_000_000));
+        let release = format!(
+            "format = 1\nsummary = \"s\"\nimage = \"{image}\"\n[ovmf]\nbuild = \"DEBUG\"\n\
+             source = {{ tarball = {{ urls = [\"{}\"], sha256 = \"{}\", version = \"1\" }} }}\n",
+            self.server.url("src/edk2.tar.xz"),
+            Digest::of(&source)
+        );
+        self.serve("src", [("edk2.tar.xz".to_owned(), source)]);
+        self.write("releases/r.toml", release.as_bytes());
+        self.write("images/ovmf/build", recipe.as_bytes());
     }
 
     /// What the program says on both channels, with a store of that name; it must end with this code.

@@ -3,7 +3,6 @@
 use crate::archive::Signer;
 use crate::desk::{DEAD, Desk, holds};
 use crate::stand_in::{CHOSEN, WISHED, empty, stand_in};
-use crate::workshop::{file, tar_of, xz};
 use libtest_mimic::Completion;
 use snpforge::definition::ImageDefinition;
 use snpforge::digest::Digest;
@@ -182,17 +181,7 @@ const RECIPE: &str = "#!/bin/sh\nset -eu\n. /etc/os-release\n/bin/mkdir -p /out/
 
 pub fn a_component_is_built_in_it(shell: &[u8]) -> Completion {
     let desk = desk(shell);
-    let files = [file("edk2-1/a.c", 0o644, b"int a;\n"), file("edk2-1/License.txt", 0o644, b"free\n")];
-    let source = xz(&tar_of(&files, 1_700_000_000));
-    let release = format!(
-        "format = 1\nsummary = \"s\"\nimage = \"j\"\n[ovmf]\nbuild = \"DEBUG\"\n\
-         source = {{ tarball = {{ urls = [\"{}\"], sha256 = \"{}\", version = \"1\" }} }}\n",
-        desk.server.url("src/edk2.tar.xz"),
-        Digest::of(&source)
-    );
-    desk.serve("src", [("edk2.tar.xz".to_owned(), source)]);
-    desk.write("releases/r.toml", release.as_bytes());
-    desk.write("images/ovmf/build", RECIPE.as_bytes());
+    desk.component("j", RECIPE);
     let build = ["build", "ovmf", "--release", "r", "--engine", "embedded"];
     desk.said("one", &build, 0);
     assert_eq!(chosen(&lock(&desk, "j")), CHOSEN);

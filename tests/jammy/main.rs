@@ -18,6 +18,8 @@ mod deb;
 mod desk;
 #[path = "../support/http.rs"]
 mod http;
+#[path = "../support/listener.rs"]
+mod listener;
 mod locked;
 mod stand_in;
 mod unreachable;

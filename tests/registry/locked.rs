@@ -4,7 +4,7 @@ use crate::desk::{DEAD, Desk, holds};
 use crate::http::{Reply, Request, Server};
 use crate::image::*;
 use crate::real::Registry;
-use crate::workshop::{file, link, tar_of, xz};
+use crate::workshop::{file, link};
 use snpforge::digest::Digest;
 use std::io::Read;
 use std::sync::Arc;
@@ -288,17 +288,7 @@ const RECIPE: &str = "#!/bin/sh\nset -eu\n. /etc/os-release\n/bin/mkdir -p /out/
 pub fn a_component(shell: &[u8], registry: &Registry) {
     let desk = Desk::new();
     define(&desk, &registry.push(&jammy(shell)));
-    let files = [file("edk2-1/a.c", 0o644, b"int a;\n"), file("edk2-1/License.txt", 0o644, b"free\n")];
-    let source = xz(&tar_of(&files, 1_700_000_000));
-    let release = format!(
-        "format = 1\nsummary = \"s\"\nimage = \"b\"\n[ovmf]\nbuild = \"DEBUG\"\n\
-         source = {{ tarball = {{ urls = [\"{}\"], sha256 = \"{}\", version = \"1\" }} }}\n",
-        desk.server.url("src/edk2.tar.xz"),
-        Digest::of(&source)
-    );
-    desk.serve("src", [("edk2.tar.xz".to_owned(), source)]);
-    desk.write("releases/r.toml", release.as_bytes());
-    desk.write("images/ovmf/build", RECIPE.as_bytes());
+    desk.component("b", RECIPE);
     holds(&desk.said("one", &["plan", "--release", "r"], 0), &["base 127.0.0.1:", "2 layers"]);
     // Everything is there after `fetch`, in a store that never locked.
     desk.said("two", &["fetch", "--release", "r"], 0);

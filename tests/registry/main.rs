@@ -22,6 +22,8 @@ mod hostile;
 #[path = "../support/http.rs"]
 mod http;
 mod image;
+#[path = "../support/listener.rs"]
+mod listener;
 mod locked;
 mod real;
 mod tls;

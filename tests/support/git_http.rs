@@ -1,13 +1,12 @@
 //! A small server for git's smart HTTP protocol on loopback: `git http-backend` behind sockets of its own, with
 //! passwords, and with the troubles that servers have. It also answers what is sent to it as to a proxy.
 
+use crate::listener::{self, Head, Listener};
 use crate::workshop::environment;
-use std::collections::BTreeMap;
-use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::io::{BufReader, Read, Write};
+use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
 /// What becomes of a pack on its way.
@@ -21,7 +20,7 @@ pub enum Spoil {
 
 /// The running server; it stops when dropped.
 pub struct GitServer {
-    address: SocketAddr,
+    listener: Listener,
     shared: Arc<Shared>,
 }
 
@@ -32,7 +31,6 @@ struct Shared {
     /// What happens to the next packs of repositories by name.
     spoil: Mutex<Vec<(String, Spoil)>>,
     seen: Mutex<Vec<Seen>>,
-    stop: AtomicBool,
 }
 
 /// A request as the server saw it.
@@ -44,9 +42,7 @@ pub struct Seen {
 }
 
 struct Request {
-    method: String,
-    target: String,
-    headers: BTreeMap<String, String>,
+    head: Head,
     body: Vec<u8>,
 }
 
@@ -58,31 +54,15 @@ impl GitServer {
 
     /// Serves only who sends `Authorization: HEADER`; others get the status.
     pub fn guarded(root: &Path, wanted: Option<(&str, u16)>) -> GitServer {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let address = listener.local_addr().unwrap();
         let wanted = wanted.map(|(header, status)| (header.to_owned(), status));
-        let shared = Arc::new(Shared {
-            root: root.to_owned(),
-            wanted,
-            spoil: Mutex::default(),
-            seen: Mutex::default(),
-            stop: AtomicBool::new(false),
-        });
+        let shared =
+            Arc::new(Shared { root: root.to_owned(), wanted, spoil: Mutex::default(), seen: Mutex::default() });
         let inside = Arc::clone(&shared);
-        std::thread::spawn(move || {
-            for stream in listener.incoming() {
-                if inside.stop.load(Ordering::SeqCst) {
-                    return;
-                }
-                let (Ok(stream), inside) = (stream, Arc::clone(&inside)) else { continue };
-                std::thread::spawn(move || drop(inside.serve(stream)));
-            }
-        });
-        GitServer { address, shared }
+        GitServer { listener: Listener::start(Arc::default(), move |stream| inside.serve(stream)), shared }
     }
 
     pub fn url(&self, path: &str) -> String {
-        format!("http://{}/{path}", self.address)
+        self.listener.url(path)
     }
 
     /// The next packs of the repository go wrong, one after the other.
@@ -109,23 +89,15 @@ impl GitServer {
     }
 }
 
-impl Drop for GitServer {
-    fn drop(&mut self) {
-        self.shared.stop.store(true, Ordering::SeqCst);
-        // Wakes the listener.
-        drop(TcpStream::connect(self.address));
-    }
-}
-
 impl Shared {
     fn serve(&self, stream: TcpStream) -> std::io::Result<()> {
         let mut reader = BufReader::new(stream.try_clone()?);
         let mut out = stream;
         let Some(request) = read(&mut reader)? else { return Ok(()) };
         let fetch = request.body.windows(13).any(|window| window == b"command=fetch");
-        self.seen.lock().unwrap().push(Seen { target: request.target.clone(), fetch });
+        self.seen.lock().unwrap().push(Seen { target: request.head.target.clone(), fetch });
         if let Some((header, status)) = &self.wanted
-            && request.headers.get("authorization") != Some(header)
+            && request.head.headers.get("authorization") != Some(header)
         {
             let realm = if *status == 401 { "WWW-Authenticate: Basic realm=\"git\"\r\n" } else { "" };
             return write!(out, "HTTP/1.1 {status} No\r\n{realm}Content-Length: 0\r\nConnection: close\r\n\r\n");
@@ -138,7 +110,7 @@ impl Shared {
         let status = status.first().map_or("200 OK", |line| &line[8..]);
         let others: String = others.iter().map(|line| format!("{line}\r\n")).collect();
         write!(out, "HTTP/1.1 {status}\r\n{others}Content-Length: {}\r\nConnection: close\r\n\r\n", body.len())?;
-        let spoil = if fetch { self.take_spoil(&request.target) } else { None };
+        let spoil = if fetch { self.take_spoil(&request.head.target) } else { None };
         match spoil {
             None => out.write_all(&body),
             Some(Spoil::Cut) => out.write_all(&body[..body.len() * 2 / 3]),
@@ -158,12 +130,10 @@ impl Shared {
 
     fn backend(&self, request: &Request) -> Vec<u8> {
         // What is sent as to a proxy has scheme and host in front.
-        let path = request
-            .target
-            .split_once("://")
-            .map_or(request.target.as_str(), |(_, rest)| &rest[rest.find('/').unwrap()..]);
+        let target = request.head.target.as_str();
+        let path = target.split_once("://").map_or(target, |(_, rest)| &rest[rest.find('/').unwrap()..]);
         let (path, query) = path.split_once('?').unwrap_or((path, ""));
-        let header = |name: &str| request.headers.get(name).map(String::as_str).unwrap_or_default();
+        let header = |name: &str| request.head.headers.get(name).map(String::as_str).unwrap_or_default();
         let mut command = Command::new("git");
         command.arg("http-backend").env_clear().env("PATH", environment().get("PATH").unwrap());
         for (name, value) in [
@@ -171,7 +141,7 @@ impl Shared {
             ("GIT_CONFIG_GLOBAL", "/dev/null"),
             ("GIT_HTTP_EXPORT_ALL", "1"),
             ("GIT_PROJECT_ROOT", self.root.to_str().unwrap()),
-            ("REQUEST_METHOD", &request.method),
+            ("REQUEST_METHOD", &request.head.method),
             ("PATH_INFO", path),
             ("QUERY_STRING", query),
             ("REMOTE_ADDR", "127.0.0.1"),
@@ -190,23 +160,9 @@ impl Shared {
 
 /// Requests of tests are small: their length is announced.
 fn read(reader: &mut BufReader<TcpStream>) -> std::io::Result<Option<Request>> {
-    let mut line = String::new();
-    if reader.read_line(&mut line)? == 0 {
-        return Ok(None);
-    }
-    let mut words = line.split_whitespace().map(str::to_owned);
-    let (Some(method), Some(target)) = (words.next(), words.next()) else { return Ok(None) };
-    let mut headers = BTreeMap::new();
-    loop {
-        let mut line = String::new();
-        reader.read_line(&mut line)?;
-        match line.trim_end().split_once(':') {
-            Some((name, value)) => headers.insert(name.to_ascii_lowercase(), value.trim().to_owned()),
-            None => break,
-        };
-    }
-    let length = headers.get("content-length").and_then(|length| length.parse().ok()).unwrap_or(0);
+    let Some(head) = listener::head(reader)? else { return Ok(None) };
+    let length = head.headers.get("content-length").and_then(|length| length.parse().ok()).unwrap_or(0);
     let mut body = vec![0; length];
     reader.read_exact(&mut body)?;
-    Ok(Some(Request { method, target, headers, body }))
+    Ok(Some(Request { head, body }))
 }

@@ -1,8 +1,9 @@
 //! A small HTTP/1.1 server on loopback that can do what mirrors do, good and bad. Each test starts its own.
 
+use crate::listener::{self, Listener};
 use std::collections::BTreeMap;
-use std::io::{BufRead, BufReader, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::io::{BufReader, Write};
+use std::net::TcpStream;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -53,7 +54,7 @@ type Handler = dyn Fn(&Request, usize) -> Reply + Send + Sync;
 
 /// The running server; it stops when dropped.
 pub struct Server {
-    address: SocketAddr,
+    listener: Listener,
     shared: Arc<Shared>,
 }
 
@@ -62,37 +63,26 @@ struct Shared {
     seen: Mutex<Vec<Request>>,
     now: AtomicUsize,
     peak: AtomicUsize,
-    stop: AtomicBool,
+    stop: Arc<AtomicBool>,
 }
 
 impl Server {
     /// Starts a server. `handler` gets each request and how often its path was asked before.
     pub fn start(handler: impl Fn(&Request, usize) -> Reply + Send + Sync + 'static) -> Server {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let address = listener.local_addr().unwrap();
+        let stop = Arc::new(AtomicBool::new(false));
         let shared = Arc::new(Shared {
             handler: Box::new(handler),
             seen: Mutex::default(),
             now: AtomicUsize::new(0),
             peak: AtomicUsize::new(0),
-            stop: AtomicBool::new(false),
+            stop: Arc::clone(&stop),
         });
         let inside = Arc::clone(&shared);
-        std::thread::spawn(move || {
-            for stream in listener.incoming() {
-                if inside.stop.load(Ordering::SeqCst) {
-                    return;
-                }
-                let (Ok(stream), inside) = (stream, Arc::clone(&inside)) else { continue };
-                // A client that goes away ends its connection, nothing else.
-                std::thread::spawn(move || drop(inside.serve(stream)));
-            }
-        });
-        Server { address, shared }
+        Server { listener: Listener::start(stop, move |stream| inside.serve(stream)), shared }
     }
 
     pub fn url(&self, path: &str) -> String {
-        format!("http://{}/{path}", self.address)
+        self.listener.url(path)
     }
 
     /// All requests so far.
@@ -104,14 +94,6 @@ impl Server {
     #[allow(dead_code, reason = "each test binary uses its own part")]
     pub fn peak(&self) -> usize {
         self.shared.peak.load(Ordering::SeqCst)
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        self.shared.stop.store(true, Ordering::SeqCst);
-        // Wakes the listener.
-        drop(TcpStream::connect(self.address));
     }
 }
 
@@ -222,21 +204,9 @@ fn send(out: &mut TcpStream, start: Option<usize>, bytes: &[u8], cut: Option<usi
 }
 
 fn read_request(reader: &mut BufReader<TcpStream>) -> std::io::Result<Option<Request>> {
-    let mut line = String::new();
-    if reader.read_line(&mut line)? == 0 {
-        return Ok(None);
-    }
-    let mut words = line.split_whitespace().map(str::to_owned);
-    let (Some(method), Some(target)) = (words.next(), words.next()) else { return Ok(None) };
-    let mut headers = BTreeMap::new();
-    loop {
-        let mut line = String::new();
-        reader.read_line(&mut line)?;
-        match line.trim_end().split_once(':') {
-            Some((name, value)) => headers.insert(name.to_ascii_lowercase(), value.trim().to_owned()),
-            None => break,
-        };
-    }
-    let path = target.trim_start_matches('/').to_owned();
-    Ok(Some(Request { method, path, headers }))
+    Ok(listener::head(reader)?.map(|listener::Head { method, target, headers }| Request {
+        method,
+        path: target.trim_start_matches('/').to_owned(),
+        headers,
+    }))
 }

@@ -16,7 +16,7 @@ pub fn changes<L: Lock>(name: &str, old: &L, new: &L, borders: &Borders<'_>) -> 
     let mut difference = difference::between(&old.side(name), &new.side(name));
     ask(&mut difference, borders.git, borders.report, borders.cancel)?;
     let mut lines = text::lines(&difference);
-    lines.extend(kconfig::moved(&difference, borders)?);
+    lines.extend(kconfig::moved(&difference, borders.store, borders.project)?);
     Ok(lines)
 }
 

@@ -1,14 +1,14 @@
 //! Which options a kernel's sources know: what a new version has dropped shows before the first build. Reads Kconfig files
 //! of a normalised source tar as far as `config NAME` lines go; what depends on what, only the kernel's own build knows.
 
-use super::Borders;
 use crate::component::Component;
-use crate::difference::{Difference, config};
+use crate::difference::{Difference, State, config};
 use crate::digest::Digest;
 use crate::error::{Error, Result};
 use crate::project::Project;
 use crate::store::Store;
-use std::collections::BTreeSet;
+use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io::{BufRead, BufReader};
 
@@ -17,24 +17,31 @@ use std::io::{BufRead, BufReader};
 ///
 /// # Errors
 /// [`crate::error::Kind::Io`] when a source or fragment cannot be read.
-pub fn moved(difference: &Difference, borders: &Borders<'_>) -> Result<Vec<String>> {
+pub fn moved(difference: &Difference, store: &Store, project: &Project) -> Result<Vec<String>> {
     let mut lines = Vec::new();
+    // Both kernels often come from one source.
+    let mut read: BTreeMap<Digest, Option<BTreeSet<String>>> = BTreeMap::new();
     for source in difference.sources.iter().filter(|source| source.folder == LINUX) {
-        let digest = |state: &Option<_>| state.as_ref().and_then(|state: &crate::difference::State| state.digest);
+        let digest = |state: &Option<State>| state.as_ref().and_then(|state| state.digest);
         let (Some(old), Some(new)) = (digest(&source.old), digest(&source.new)) else { continue };
         if old == new {
             continue;
         }
-        let (Some(old), Some(new)) = (known(&old, borders.store)?, known(&new, borders.store)?) else { continue };
-        let (come, gone) = (new.difference(&old).count(), old.difference(&new).count());
+        for one in [old, new] {
+            if let Entry::Vacant(room) = read.entry(one) {
+                room.insert(known(&one, store)?);
+            }
+        }
+        let (Some(Some(old)), Some(Some(new))) = (read.get(&old), read.get(&new)) else { continue };
+        let (come, gone) = (new.difference(old).count(), old.difference(new).count());
         lines.push(format!("{}: {come} options of its configuration have come, {gone} are gone", source.component));
-        let wished = wished(source.component, borders.project)?;
+        let wished = wished(source.component, project)?;
         let named = |mark: char, names: &BTreeSet<String>, other: &BTreeSet<String>| -> Vec<String> {
             let named = wished.iter().filter(|name| names.contains(*name) && !other.contains(*name));
             named.map(|name| format!("  {mark} {name}, which the fragments name")).collect()
         };
-        lines.extend(named('-', &old, &new));
-        lines.extend(named('+', &new, &old));
+        lines.extend(named('-', old, new));
+        lines.extend(named('+', new, old));
     }
     Ok(lines)
 }
@@ -90,6 +97,56 @@ fn option(line: &[u8]) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::difference::SourceChange;
+    use crate::tarball::{Attributes, Writer};
+
+    /// A kernel's source in the store, with this Kconfig file.
+    fn kernel(store: &Store, kconfig: &str) -> State {
+        let plain = Attributes { mode: 0o644, mtime: 1, owner: 0 };
+        let mut tar = Writer::new(Vec::new());
+        for (path, text) in [("linux/README", "config NO_OPTION\n"), ("linux/drivers/Kconfig.x", kconfig)] {
+            tar.file(path.as_bytes(), plain, text.len() as u64, &mut text.as_bytes()).unwrap();
+        }
+        let digest = store.put(&tar.finish().unwrap()).unwrap();
+        State { version: "1".into(), pin: String::new(), url: None, reference: None, digest: Some(digest) }
+    }
+
+    #[test]
+    fn what_came_and_went_is_counted_and_what_fragments_name_is_told() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(&folder.path().join("store")).unwrap();
+        let fragment = folder.path().join("images/kernel/config/host.config");
+        crate::store::files::write_whole(&fragment, b"CONFIG_GONE=y\n# CONFIG_COME is not set\nCONFIG_SAME=m\n")
+            .unwrap();
+        crate::store::files::make_folder(&folder.path().join("releases")).unwrap();
+        let project = Project::find(folder.path()).unwrap();
+        let (old, new) = ("config GONE\nconfig SAME\nconfig OLD\n", "config SAME\nconfig COME\nmenuconfig NEW\n");
+        let (old, new) = (kernel(&store, old), kernel(&store, new));
+        let change = |component, folder: &str, old: &State| SourceChange {
+            component,
+            folder: folder.into(),
+            old: Some(old.clone()),
+            new: Some(new.clone()),
+            submodules: Vec::new(),
+            commits: None,
+        };
+        let sources = vec![
+            change(Component::KernelHost, "linux", &old),
+            change(Component::KernelGuest, "linux", &new),
+            change(Component::Qemu, "qemu", &old),
+        ];
+        let mut difference = Difference { sources, ..Difference::default() };
+        let expected = [
+            "kernel-host: 2 options of its configuration have come, 2 are gone",
+            "  - CONFIG_GONE, which the fragments name",
+            "  + CONFIG_COME, which the fragments name",
+        ];
+        assert_eq!(moved(&difference, &store, &project).unwrap(), expected);
+        // Of a source that is not at hand nothing is said.
+        let digest = Some(Digest::of(b"elsewhere"));
+        difference.sources[0].old = Some(State { digest, ..old });
+        assert_eq!(moved(&difference, &store, &project).unwrap(), [""; 0]);
+    }
 
     #[test]
     fn lines_that_define_options() {

@@ -1,7 +1,7 @@
 //! One layer on top of others.
 
 use super::{REMEDY, refused};
-use crate::deb::{Body, Member};
+use crate::deb::{Body, Member, parents};
 use crate::error::{Error, Kind, Result};
 use std::collections::BTreeMap;
 
@@ -286,11 +286,6 @@ impl Node {
             Node::File { .. } => Some("is a file".into()),
         }
     }
-}
-
-/// The folders above a path, the nearest first.
-fn parents(path: &[u8]) -> impl Iterator<Item = &[u8]> {
-    (0..path.len()).rev().filter(|at| path[*at] == b'/').map(|at| &path[..at])
 }
 
 /// Why nothing can be at a place below `node`.

@@ -20,7 +20,7 @@ use super::layer::Open;
 use crate::cancel::{self, Cancel};
 use crate::compress::{self, Format};
 use crate::deb::{self, Body, Dialect, Member};
-use crate::digest::{Digest, Hasher};
+use crate::digest::{Digest, HashReader};
 use crate::error::{Error, Kind, Result};
 use flatten::{Nodes, Upper};
 use std::collections::{BTreeMap, VecDeque};
@@ -218,11 +218,11 @@ impl Layer {
         let damaged = |error: io::Error| blamed(deb::failed(&name, error));
         let input = (self.open)().map_err(damaged)?;
         let plain = compress::reader(input, Some(self.format), limit).map_err(damaged)?;
-        let mut tar = Hashed { inner: plain, hasher: Hasher::default() };
+        let mut tar = HashReader::new(plain);
         deb::walk(&name, Dialect::Layer, &mut tar, visit).map_err(blamed)?;
         // To the end of everything: checksums of compressed streams stand there.
         io::copy(&mut tar, &mut io::sink()).map_err(damaged)?;
-        Ok(tar.hasher.finish())
+        Ok(tar.finish())
     }
 }
 
@@ -233,20 +233,6 @@ fn blamed(error: Error) -> Error {
 
 fn refused(layer: &str, cause: String) -> Error {
     Error::new(Kind::Trust, layer, cause).remedy(REMEDY)
-}
-
-/// A reader that hashes what passes.
-struct Hashed<R> {
-    inner: R,
-    hasher: Hasher,
-}
-
-impl<R: Read> Read for Hashed<R> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let count = self.inner.read(buffer)?;
-        self.hasher.update(&buffer[..count]);
-        Ok(count)
-    }
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! Writes entries so that every path occurs once and folders come before what they hold, whatever packages say.
 
 use super::order::Claims;
+use crate::deb::parents;
 use crate::error::{Error, Kind, Result};
 use crate::tarball::{Attributes, Writer};
 use std::collections::{HashMap, HashSet};
@@ -104,8 +105,7 @@ impl<'a, W: Write> Assembler<'a, W> {
     /// Whether nothing is at a path and no file or link in its way.
     pub(super) fn is_free(&self, path: &[u8]) -> bool {
         // What is above a folder is folders only, so the nearest one decides.
-        let mut parents = (0..path.len()).rev().filter(|at| path[*at] == b'/').map(|at| &path[..at]);
-        !self.holds(path) && parents.find(|parent| self.holds(parent)).is_none_or(|parent| self.is_folder(parent))
+        !self.holds(path) && parents(path).find(|parent| self.holds(parent)).is_none_or(|parent| self.is_folder(parent))
     }
 
     /// The number of entries so far.

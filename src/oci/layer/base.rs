@@ -260,7 +260,6 @@ fn not_merged(base: &Base) -> Result<()> {
 }
 
 fn damaged(cause: String) -> Error {
-    let cause = cause.replace("the control file", "a paragraph").replace("control file: ", "");
     Error::new(Kind::Trust, format!("/{FOLDER}/status of the base image"), cause).remedy(REMEDY)
 }
 

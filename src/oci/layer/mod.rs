@@ -116,7 +116,8 @@ pub struct Layer {
 /// # Errors
 /// [`Kind::Trust`] for a damaged or hostile package, [`Kind::Resolve`] for packages that cannot be together,
 /// [`Kind::Lock`] for a package that is there twice, [`Kind::Document`] for a link of the definition that is in the
-/// way of a package and for packages without merged /usr on a base that has it, [`Kind::Io`] when reading or writing fails, [`Kind::Interrupted`].
+/// way of a package and for packages without merged /usr on a base that has it, [`Kind::Io`] when reading or writing
+/// fails, [`Kind::Interrupted`].
 pub fn build(
     packages: &[Package],
     recipe: &Recipe<'_>,
