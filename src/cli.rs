@@ -165,9 +165,10 @@ pub struct Lock {
     /// Lock this image only: NAME of images/NAME.toml
     #[arg(long, value_name = "NAME")]
     pub image: Option<String>,
-    /// Resolve anew although the lock fits
-    #[arg(long, conflicts_with = "check")]
-    pub update: bool,
+    /// Resolve anew although the lock fits: everything, or only the image or the sources of a component (image, kernel,
+    /// kernel-host, kernel-guest, qemu, ovmf)
+    #[arg(long, conflicts_with = "check", num_args = 0.., value_name = "WHAT")]
+    pub update: Option<Vec<String>>,
     /// Only say whether the locks fit their documents: nothing is fetched, and no digest is computed again
     #[arg(long)]
     pub check: bool,

@@ -209,6 +209,10 @@ pub struct SourceLock {
     /// Digest of the normalised source tar; none for an unpinned path.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub digest: Option<Digest>,
+    /// Digest of what the release file said of the source and its archive (but for where that is found): while it says
+    /// the same, a new lock keeps what is here. None for a path.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub wish: Option<Digest>,
     /// What it was pinned to.
     pub pin: Pin,
 }

@@ -398,3 +398,76 @@ fn only_the_indexes_that_a_source_needs_are_asked_for() {
     desk.said("one", &["lock", "--release", "r"], 0);
     assert_eq!(indexes(&desk.lock()), indexes(&first));
 }
+
+/// A further component from the same archive, as the release file has it.
+const QEMU: &str = "[qemu]\nsource = { debian = { archive = \"a\", package = \"edk2\" } }\n";
+
+#[test]
+fn only_what_is_named_is_asked_for_anew() {
+    let desk = Desk::new(&state(&[1], &["1.0"], &["1.7-1"], 0));
+    desk.write("releases/r.toml", format!("{}{QEMU}", desk.text("releases/r.toml")).as_bytes());
+    desk.said("one", &["lock", "--release", "r"], 0);
+    let (first, image) = (desk.lock(), desk.text("images/i.lock"));
+    desk.publish(&state(&[2], &["1.1"], &["1.8-1"], 1));
+    let lock = |more: &[&str], code| desk.said("one", &[&["lock", "--release", "r", "--update"], more].concat(), code);
+    // Nothing but the named component's source; its archive's state is today's.
+    let said = lock(&["ovmf", "--dry-run"], 0);
+    holds(&said, &["ovmf edk2 1-1 -> 1-2", "r.lock would be written", "images/i.lock fits"]);
+    assert!(!said.contains("qemu"), "{said}");
+    assert_eq!(desk.lock(), first);
+    lock(&["ovmf"], 0);
+    let second = desk.lock();
+    assert_eq!(second.source[0], first.source[0], "qemu stays as it was");
+    assert_eq!((second.source[1].component, second.source[1].version.as_str()), (Component::Ovmf, "1-2"));
+    assert!(second.suite[0].date > first.suite[0].date);
+    assert_eq!(desk.text("images/i.lock"), image);
+    // The image, and nothing of the release.
+    holds(&lock(&["image"], 0), &["tool 1.0 -> 1.1", "releases/r.lock fits"]);
+    assert_eq!(desk.lock(), second);
+    assert_ne!(desk.text("images/i.lock"), image);
+    // A release file that says more: what it says as before stays, although all of it has moved on.
+    let meson = "{ folder = \"meson\", source = { binary-package = { archive = \"a\", package = \"meson\" } } }";
+    desk.release(&[&desk.mirror()], None, meson);
+    desk.write("releases/r.toml", format!("{}{QEMU}", desk.text("releases/r.toml")).as_bytes());
+    desk.publish(&state(&[3], &["1.1"], &["1.8-1"], 2));
+    desk.said("one", &["lock", "--release", "r"], 0);
+    let third = desk.lock();
+    assert_eq!(third.source[..2], second.source[..], "kept");
+    assert_eq!((third.source[2].folder.as_str(), third.source[2].version.as_str()), ("meson", "1.8-1"));
+    // Every named component, and all of it.
+    lock(&["qemu", "ovmf"], 0);
+    let versions = |lock: &ReleaseLock| lock.source.iter().map(|source| source.version.clone()).collect::<Vec<_>>();
+    assert_eq!(versions(&desk.lock()), ["1-3", "1-3", "1.8-1"]);
+    desk.publish(&state(&[4], &["1.1"], &["1.8-1"], 3));
+    lock(&[], 0);
+    assert_eq!(versions(&desk.lock()), ["1-4", "1-4", "1.8-1"]);
+    // What is not there to be named.
+    let before = desk.lock();
+    holds(&lock(&["grub"], 2), &["component `grub`", "is not known", "or image"]);
+    holds(&lock(&["kernel"], 2), &["release `r`", "does not declare kernel-host", "it declares: qemu, ovmf"]);
+    let said = desk.said("one", &["lock", "--image", "i", "--update", "ovmf"], 2);
+    holds(&said, &["`lock --image`", "locks no source of ovmf", "--release"]);
+    assert_eq!(desk.lock(), before);
+}
+
+#[test]
+fn an_archive_that_is_defined_otherwise_is_asked_for_as_it_is_now() {
+    let desk = Desk::new(&state(&[1], &["1.0"], &["1.7-1"], 0));
+    desk.said("one", &["lock", "--release", "r"], 0);
+    let mut later = state(&[2], &["1.0"], &["1.7-1"], 1);
+    let (mut updates, deb) = (Suite::new("updates"), Deb::new("tool", "1.1", Packing::Xz));
+    updates.packages.push(later.package("tool", "1.1", "", &deb.build()));
+    let files = edk2(3);
+    let files: Vec<(&str, &[u8])> = files.iter().map(|(name, bytes)| (name.as_str(), bytes.as_slice())).collect();
+    updates.sources.push(later.source("edk2", "1-3", "3.0 (quilt)", &files));
+    later.publish(&updates, &[&Signer::new(1)]);
+    desk.publish(&later);
+    // One suite more, in the image and in the release.
+    for path in ["images/i.toml", "releases/r.toml"] {
+        desk.write(path, desk.text(path).replace("[\"stable\"]", "[\"stable\", \"updates\"]").as_bytes());
+    }
+    let said = desk.said("one", &["lock", "--release", "r"], 0);
+    holds(&said, &["tool 1.0 -> 1.1", "ovmf edk2 1-1 -> 1-3"]);
+    let suites: Vec<String> = desk.lock().suite.into_iter().map(|suite| suite.suite).collect();
+    assert_eq!(suites, ["stable", "updates"]);
+}

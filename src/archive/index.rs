@@ -32,6 +32,15 @@ impl Need {
     pub fn and(self, other: Need) -> Need {
         if self == other { self } else { Need::Both }
     }
+
+    /// Whether the index at this path of a suite is one of those.
+    pub fn covers(self, path: &str) -> bool {
+        match self {
+            Need::Packages => !path.contains("/source/"),
+            Need::Sources => path.contains("/source/"),
+            Need::Both => true,
+        }
+    }
 }
 
 /// The endings of indexes that can be read, best first. The plain one is listed in InRelease but seldom served.

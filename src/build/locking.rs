@@ -1,17 +1,20 @@
 //! From documents to locks: the only step that decides what "now" means. An existing lock is kept as it is while it fits
-//! its document; when the document changed, the archives' old state is replayed by hash before a new one is asked for.
+//! its document; when the document changed, only the sources of which it says something else are resolved, and the
+//! archives' old state is replayed by hash before a new one is asked for.
 
 pub mod history;
 pub mod kconfig;
 mod kind;
 mod newest;
 mod refs;
+mod wish;
 
 pub use history::changes;
 pub use kind::Lock;
 
 use super::{Borders, base, image};
 use crate::archive::{Indexes, Keep, Need, Site, resolve};
+use crate::component::Component;
 use crate::date::Epoch;
 use crate::definition::Archive;
 use crate::document;
@@ -19,19 +22,32 @@ use crate::error::{Error, Kind, Result};
 use crate::fetch::Wanted;
 use crate::heap;
 use crate::lock::{FORMAT, ImageLock, PackageLock, ReleaseLock, SourceLock, SuiteLock};
-use crate::release::{Release, Source};
+use crate::release::Release;
 use std::collections::BTreeMap;
+use wish::{Ask, Wish};
 
 /// The archive name that an image lock's suites carry.
 const IMAGE: &str = "image";
 
-/// How an existing lock is treated.
+/// What is asked for anew although the lock has it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Freshness {
-    /// Keep what fits, resolve only what does not.
+pub enum Freshness<'a> {
+    /// Nothing.
     Keep,
-    /// Resolve everything as it is now.
+    /// The sources of these components, and nothing of an image.
+    Components(&'a [Component]),
+    /// Everything.
     Update,
+}
+
+impl Freshness<'_> {
+    fn renews(self, component: Component) -> bool {
+        match self {
+            Freshness::Keep => false,
+            Freshness::Components(components) => components.contains(&component),
+            Freshness::Update => true,
+        }
+    }
 }
 
 /// Resolves an image: its base asked for by digest, packages chosen, all downloaded and made into a layer, whose digest
@@ -40,7 +56,12 @@ pub enum Freshness {
 /// # Errors
 /// [`Kind::Trust`] for a bad signature or digest, [`Kind::Resolve`] for packages that cannot be had together,
 /// [`Kind::Unavailable`] without a network; of a base as `base::lock`.
-pub fn image(name: &str, old: Option<&ImageLock>, freshness: Freshness, borders: &Borders<'_>) -> Result<ImageLock> {
+pub fn image(
+    name: &str,
+    old: Option<&ImageLock>,
+    freshness: Freshness<'_>,
+    borders: &Borders<'_>,
+) -> Result<ImageLock> {
     borders.report.phase(&format!("lock image {name}"));
     let definition = borders.project.image(name)?;
     let base = definition.base.as_ref().map(|wish| base::lock(wish, borders)).transpose()?;
@@ -59,12 +80,10 @@ fn packages(
     archive: &Archive,
     wished: &[String],
     old: Option<&ImageLock>,
-    freshness: Freshness,
+    freshness: Freshness<'_>,
     borders: &Borders<'_>,
 ) -> Result<(Vec<SuiteLock>, Vec<PackageLock>)> {
-    // An image that had no suites has nothing to keep.
-    let kept = old.filter(|lock| freshness == Freshness::Keep && !lock.suite.is_empty());
-    let kept = kept.map(|lock| lock.suite.as_slice());
+    let kept = old.filter(|_| freshness != Freshness::Update).map(|lock| lock.suite.as_slice());
     let keyring = borders.project.keyring("images", &archive.keyring)?;
     let (suite, indexes) = state(archive, IMAGE, &keyring, (Need::Packages, Keep::Reachable(wished)), kept, borders)?;
     let packages = indexes.packages();
@@ -88,37 +107,24 @@ fn packages(
 pub fn release(
     name: &str,
     old: Option<&ReleaseLock>,
-    freshness: Freshness,
+    freshness: Freshness<'_>,
     borders: &Borders<'_>,
 ) -> Result<ReleaseLock> {
     borders.report.phase(&format!("lock release {name}"));
     let release = borders.project.release(name)?;
-    let kept = old.filter(|_| freshness == Freshness::Keep);
-    let mut suite = Vec::new();
-    let mut indexes = BTreeMap::new();
-    for (archive_name, need) in needs(&release) {
-        let archive = declared(&release, archive_name)?;
-        let keyring = borders.project.keyring("releases", &archive.keyring)?;
-        let old_state =
-            kept.map(|lock| lock.suite.as_slice()).filter(|suites| suites.iter().any(|s| s.archive == archive_name));
-        let names = wanted(&release, archive_name);
-        let (read, index) = state(archive, archive_name, &keyring, (need, Keep::Named(&names)), old_state, borders)?;
-        suite.extend(read);
-        indexes.insert(archive_name, index);
-    }
-    suite.sort();
-    let source = release
-        .sources()
-        .into_iter()
-        .map(|wish @ (component, folder, source)| {
-            let locked = newest::Wish { component, folder, source }.lock(&indexes, &release, borders);
-            locked.map_err(|error| refs::vanished(error, name, wish, old))
-        })
-        .collect::<Result<Vec<SourceLock>>>()?;
+    let definition = document::identity(&release)?;
+    let wishes = Wish::all(&release)?;
+    let fits = old.filter(|old| old.definition == definition);
+    let kept: Vec<Option<SourceLock>> = wishes.iter().map(|wish| wish.kept(old, fits, freshness)).collect();
+    let (suite, indexes) = archives(&release, wish::archives(&wishes, &kept, freshness), old, borders)?;
+    let resolve = |(wish, kept): (&Wish<'_>, Option<SourceLock>)| match kept {
+        Some(kept) => Ok(kept),
+        None => wish.lock(&indexes, &release, borders).map_err(|error| refs::vanished(error, name, wish, old)),
+    };
+    let source = wishes.iter().zip(kept).map(resolve).collect::<Result<Vec<SourceLock>>>()?;
     let epoch = source.iter().map(|source| source.epoch).max().unwrap_or(Epoch(0));
     let date = borders.now.day()?;
-    let mut lock =
-        ReleaseLock { format: FORMAT, definition: document::identity(&release)?, date, epoch, suite, source };
+    let mut lock = ReleaseLock { format: FORMAT, definition, date, epoch, suite, source };
     // A lock is never rewritten without need: nothing but the day moved.
     if let Some(old) = old.filter(|old| ReleaseLock { date, ..(*old).clone() } == lock) {
         lock.date = old.date;
@@ -127,29 +133,32 @@ pub fn release(
     Ok(lock)
 }
 
-/// The packages that a release wants of an archive.
-fn wanted<'r>(release: &'r Release, wanted: &str) -> Vec<&'r str> {
-    let name = |source: &'r Source| match source {
-        Source::Debian { archive, package, .. } | Source::BinaryPackage { archive, package, .. } => {
-            (archive == wanted).then_some(package.as_str())
+/// The state of every archive that sources come from, and the indexes of those in which something is to be found.
+fn archives<'r>(
+    release: &'r Release,
+    wanted: BTreeMap<&'r str, Ask<'r>>,
+    old: Option<&ReleaseLock>,
+    borders: &Borders<'_>,
+) -> Result<(Vec<SuiteLock>, BTreeMap<&'r str, Indexes>)> {
+    let (mut suite, mut indexes) = (Vec::new(), BTreeMap::new());
+    for (name, Ask { need, packages, renewed }) in wanted {
+        let known = || old.into_iter().flat_map(|old| &old.suite).filter(|suite| suite.archive == name).cloned();
+        if packages.is_empty() {
+            suite.extend(known().map(|mut suite| {
+                suite.index.retain(|file| need.covers(&file.path));
+                suite
+            }));
+            continue;
         }
-        Source::Git { .. } | Source::Tarball { .. } | Source::Path(_) => None,
-    };
-    release.sources().into_iter().filter_map(|(.., source)| name(source)).collect()
-}
-
-/// The archives that a release's sources come from, each with the indexes that they are found in.
-fn needs(release: &Release) -> BTreeMap<&str, Need> {
-    let mut needs: BTreeMap<&str, Need> = BTreeMap::new();
-    for (_, _, source) in release.sources() {
-        let (archive, need) = match source {
-            Source::Debian { archive, .. } => (archive, Need::Sources),
-            Source::BinaryPackage { archive, .. } => (archive, Need::Packages),
-            Source::Git { .. } | Source::Tarball { .. } | Source::Path(_) => continue,
-        };
-        needs.entry(archive).and_modify(|old| *old = old.and(need)).or_insert(need);
+        let archive = declared(release, name)?;
+        let keyring = borders.project.keyring("releases", &archive.keyring)?;
+        let kept: Option<Vec<SuiteLock>> = (!renewed).then(|| known().collect());
+        let (read, index) = state(archive, name, &keyring, (need, Keep::Named(&packages)), kept.as_deref(), borders)?;
+        suite.extend(read);
+        indexes.insert(name, index);
     }
-    needs
+    suite.sort();
+    Ok((suite, indexes))
 }
 
 /// One of a release's archives.
@@ -177,6 +186,12 @@ fn state(
     kept: Option<&[SuiteLock]>,
     borders: &Borders<'_>,
 ) -> Result<(Vec<SuiteLock>, Indexes)> {
+    let own = |suites: &&[SuiteLock]| {
+        let has = |suite: &String| suites.iter().any(|kept| kept.archive == name && kept.suite == *suite);
+        archive.suites.iter().all(has)
+    };
+    // A suite that is new has no old state, and one state of an archive is of one time.
+    let kept = kept.filter(own);
     let date = kept.and_then(|suites| suites.iter().map(|suite| suite.date).max());
     let bases = (borders.mirrors)(archive, date)?.indexes;
     let site = Site { definition: archive, name, keyring, bases: &bases, fetch: borders.fetch, store: borders.store };

@@ -16,6 +16,9 @@ use snpforge::project::Project;
 use snpforge::release::Source;
 use std::collections::BTreeMap;
 
+/// The word of `--update WHAT` for the image.
+const IMAGE: &str = "image";
+
 /// `snpforge lock`.
 ///
 /// # Errors
@@ -33,13 +36,36 @@ pub fn lock(arguments: &Lock, session: &Session) -> Result<()> {
             terminal::line("the locks fit their documents; digests are checked when inputs are used");
             return Ok(());
         }
-        let freshness = if arguments.update { Freshness::Update } else { Freshness::Keep };
-        update::<ImageLock>(&image, freshness, arguments.dry_run, borders)
+        let components = renewed(arguments, release, borders.project)?;
+        let (anew, of_release) = match &arguments.update {
+            None => (Freshness::Keep, Freshness::Keep),
+            Some(words) if words.is_empty() => (Freshness::Update, Freshness::Update),
+            Some(words) if words.iter().any(|word| word == IMAGE) => {
+                (Freshness::Update, Freshness::Components(&components))
+            }
+            Some(_) => (Freshness::Keep, Freshness::Components(&components)),
+        };
+        update::<ImageLock>(&image, anew, arguments.dry_run, borders)
             .and_then(|()| {
-                release.map_or(Ok(()), |release| update::<ReleaseLock>(release, freshness, arguments.dry_run, borders))
+                release.map_or(Ok(()), |release| update::<ReleaseLock>(release, of_release, arguments.dry_run, borders))
             })
             .map_err(|error| elsewhere(error, release, &image, borders.project))
     })
+}
+
+/// The components that `--update WHAT` names.
+fn renewed(arguments: &Lock, release: Option<&str>, project: &Project) -> Result<Vec<Component>> {
+    let words = arguments.update.iter().flatten().filter(|word| *word != IMAGE);
+    let chosen = words.map(|word| Component::select(word)).collect::<Result<Vec<_>>>();
+    let chosen = chosen.map_err(|error| error.also("or image"))?.concat();
+    match (release, chosen.first()) {
+        (None, Some(component)) => {
+            Err(Error::new(Kind::Usage, "`lock --image`", format!("locks no source of {component}"))
+                .remedy("name the release that has it, with --release, or leave it out"))
+        }
+        (Some(name), Some(_)) => check_wishes(name, &project.release(name)?, &chosen).map(|()| chosen),
+        (_, None) => Ok(chosen),
+    }
 }
 
 /// Adds to an error about an input that cannot be had from here which other releases can be built all the same: those that
@@ -62,11 +88,11 @@ pub fn elsewhere(error: Error, release: Option<&str>, image: &str, project: &Pro
     if others.is_empty() { error } else { error.also(format!("or build another release: {}", others.join(", "))) }
 }
 
-fn update<L: locking::Lock>(name: &str, freshness: Freshness, dry_run: bool, borders: &Borders<'_>) -> Result<()> {
+fn update<L: locking::Lock>(name: &str, freshness: Freshness<'_>, dry_run: bool, borders: &Borders<'_>) -> Result<()> {
     let old = L::read(name, true, borders.project)?;
     let fits = old.as_ref().map_or(Ok(false), |old| old.fits(name, borders.project))?;
     let path = format!("{}/{name}.lock", L::FOLDER);
-    if fits && freshness == Freshness::Keep {
+    if fits && matches!(freshness, Freshness::Keep | Freshness::Components([])) {
         terminal::line(format!("{path} fits; --update resolves it anew"));
         return Ok(());
     }

@@ -28,6 +28,7 @@ fn lock(parts: [&str; 4]) -> ReleaseLock {
             version: version.into(),
             epoch: Epoch(0),
             digest: None,
+            wish: None,
             pin: pin.clone(),
         };
         // What stands beside the main source does not count.

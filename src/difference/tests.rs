@@ -13,6 +13,7 @@ fn source(component: Component, version: &str, pin: Pin) -> SourceLock {
         version: version.into(),
         epoch: Epoch(1),
         digest: Some(digest(version)),
+        wish: None,
         pin,
     }
 }

@@ -125,7 +125,7 @@ impl Workshop<'_> {
             Source::Path(path) => self.resolve_path(path),
         };
         let Resolved { version, epoch, digest, pin } = resolved;
-        Ok(SourceLock { component, folder: folder.to_owned(), version, epoch, digest, pin })
+        Ok(SourceLock { component, folder: folder.to_owned(), version, epoch, digest, wish: None, pin })
     }
 
     /// Has the tar of a locked source in the store and says its digest: the lock's, or for a path, which nothing pins,

@@ -77,6 +77,7 @@ impl Bench {
             version: version(component).into(),
             epoch: Epoch(1_700_000_000),
             digest: Some(source),
+            wish: None,
             pin: Pin::Tarball { urls: vec!["http://h/it's.tar".into()], sha256: source },
         };
         let image = self.project.image("i").unwrap();

@@ -22,7 +22,7 @@ pub trait Lock: Sized + PartialEq {
     ///
     /// # Errors
     /// As [`super::image`] and [`super::release`].
-    fn resolve(name: &str, old: Option<&Self>, freshness: Freshness, borders: &Borders<'_>) -> Result<Self>;
+    fn resolve(name: &str, old: Option<&Self>, freshness: Freshness<'_>, borders: &Borders<'_>) -> Result<Self>;
 
     /// Whether the lock was resolved from the document of `name` as it is now.
     ///
@@ -47,7 +47,7 @@ impl Lock for ImageLock {
         project.image_lock(name, tracked)
     }
 
-    fn resolve(name: &str, old: Option<&Self>, freshness: Freshness, borders: &Borders<'_>) -> Result<Self> {
+    fn resolve(name: &str, old: Option<&Self>, freshness: Freshness<'_>, borders: &Borders<'_>) -> Result<Self> {
         super::image(name, old, freshness, borders)
     }
 
@@ -71,7 +71,7 @@ impl Lock for ReleaseLock {
         project.release_lock(name, tracked)
     }
 
-    fn resolve(name: &str, old: Option<&Self>, freshness: Freshness, borders: &Borders<'_>) -> Result<Self> {
+    fn resolve(name: &str, old: Option<&Self>, freshness: Freshness<'_>, borders: &Borders<'_>) -> Result<Self> {
         super::release(name, old, freshness, borders)
     }
 

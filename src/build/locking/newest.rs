@@ -4,22 +4,15 @@
 
 use super::super::Borders;
 use super::super::fetch::workshop;
+use super::wish::Wish;
 use super::{bases, declared};
 use crate::archive::{self, Indexes};
-use crate::component::Component;
 use crate::date::Epoch;
 use crate::error::{Error, Kind, Result};
 use crate::lock::SourceLock;
 use crate::release::{Release, Source};
 use crate::source::Entry;
 use std::collections::BTreeMap;
-
-/// A source of the release file on its way into the lock.
-pub(super) struct Wish<'a> {
-    pub(super) component: Component,
-    pub(super) folder: &'a str,
-    pub(super) source: &'a Source,
-}
 
 impl Wish<'_> {
     /// Resolves the source.
@@ -71,7 +64,8 @@ impl Wish<'_> {
             Some(only) => Ok(only.to_vec()),
             None => bases(release, archive, epoch, borders),
         };
-        workshop(borders, &bases).resolve(self.component, self.folder, self.source, entry)
+        let lock = workshop(borders, &bases).resolve(self.component, self.folder, self.source, entry)?;
+        Ok(SourceLock { wish: self.digest, ..lock })
     }
 
     /// The source from this entry; `None` when every mirror that answers has lost a file of it.

@@ -1,29 +1,18 @@
 //! What it means that a branch or tag that a lock was resolved from is no more.
 
-use crate::component::Component;
+use super::wish::Wish;
 use crate::error::{Error, Kind};
-use crate::lock::{Pin, ReleaseLock, SourceLock};
+use crate::lock::{Pin, ReleaseLock};
 use crate::release::Source;
 use crate::source::git;
 
-fn of<'l>(lock: &'l ReleaseLock, component: Component, folder: &str) -> Option<&'l SourceLock> {
-    lock.source.iter().find(|source| source.component == component && source.folder == folder)
-}
-
 /// Adds to the error of a branch or tag that is no more what the old lock of `release` still has of it.
-pub(super) fn vanished(
-    error: Error,
-    release: &str,
-    (component, folder, source): (Component, &str, &Source),
-    old: Option<&ReleaseLock>,
-) -> Error {
-    let Source::Git { url, rev, .. } = source else { return error };
+pub(super) fn vanished(error: Error, release: &str, wish: &Wish<'_>, old: Option<&ReleaseLock>) -> Error {
+    let Source::Git { url, rev, .. } = wish.source else { return error };
     if error.kind() != Kind::Gone || error.object() != git::named(url, rev) {
         return error;
     }
-    let Some(Pin::Git { url: old_url, commit, .. }) =
-        old.and_then(|old| of(old, component, folder)).map(|one| &one.pin)
-    else {
+    let Some(Pin::Git { url: old_url, commit, .. }) = old.and_then(|old| wish.of(old)).map(|one| &one.pin) else {
         return error;
     };
     if old_url != url {
