@@ -68,9 +68,10 @@
 //!
 //! A component's parameters and files: [`build::plan`]; its commands: `images/<family>/`. A kernel option: a fragment. What
 //! is in the bundle: [`build::pack::bundle`]; its scripts: `images/bundle/`. What is in the image:
-//! `images/*.toml`; how a layer is normalised: [`oci::layer`]; how a base is flattened: [`oci::base`]. A new kind of source:
-//! one file in [`source`]. A new engine: the trait in [`engine`]. A new command: `cli` and one file in `commands`. What fits
-//! together: `releases/known/compatibility.toml`. What `diff`, `notes` and `lock --update` show: [`difference`].
+//! `images/*.toml`; how a layer is normalised: [`oci::layer`]; how a base is flattened: [`oci::base`]; what is refused in
+//! the tars of both: [`tarball`]. A new kind of source: one file in [`source`]. A new engine: the trait in [`engine`]. A
+//! new command: `cli` and one file in `commands`. What fits together: `releases/known/compatibility.toml`. What `diff`,
+//! `notes` and `lock --update` show: [`difference`].
 
 pub mod archive;
 pub mod build;

@@ -1,18 +1,16 @@
 //! Reading .deb packages: an ar archive with a control tar and a data tar, as deb(5) describes it. A package is an
-//! input from elsewhere: sizes are bounded, and members that could write outside a root are refused here, so that no
-//! reader has to think of them again. Knows nothing of images.
+//! input from elsewhere: sizes are bounded, and [`crate::tarball`] refuses members that could write outside a root. Knows
+//! nothing of images.
 
 mod ar;
-mod members;
 mod stanza;
 pub mod version;
 
-pub use members::{Body, Member};
-pub(crate) use members::{Dialect, parents, walk};
 pub use stanza::Stanza;
 
 use crate::compress::{self, Format};
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, Result};
+use crate::tarball::{Body, Dialect, Member, walk};
 use std::collections::BTreeMap;
 use std::io::{self, Read};
 
@@ -20,6 +18,16 @@ use std::io::{self, Read};
 const CONTROL_MAX: u64 = 32 << 20;
 /// Uncompressed bytes of a data tar: ten times the largest package in Debian.
 const DATA_MAX: u64 = 16 << 30;
+
+/// What dpkg writes: GNU tar with long-name members; anything else is refused.
+const PACKAGE: Dialect = Dialect {
+    whole: "package",
+    remedy: "do not use this package; fetch it anew or ask where it comes from",
+    has_pax: false,
+    may_repeat: false,
+    // As many as a path's bytes allow.
+    parts_max: usize::MAX,
+};
 
 /// A package that is read from its start to its end: first [`Deb::control`], then [`Deb::members`].
 pub struct Deb<'a> {
@@ -49,7 +57,8 @@ impl<'a> Deb<'a> {
     /// Starts reading the package whose file is called `name` (for errors).
     ///
     /// # Errors
-    /// [`Kind::Trust`] when it is no package of format 2, [`Kind::Io`] when `input` cannot be read.
+    /// [`crate::error::Kind::Trust`] when it is no package of format 2, [`crate::error::Kind::Io`] when `input` cannot be
+    /// read.
     pub fn open(name: &str, input: Box<dyn Read + Send + 'a>) -> Result<Self> {
         let mut ar = ar::Ar::open(input).map_err(|error| failed(name, error))?;
         let mut version = Vec::new();
@@ -64,12 +73,12 @@ impl<'a> Deb<'a> {
     /// Reads the control tar.
     ///
     /// # Errors
-    /// [`Kind::Trust`] when it is missing, damaged, too large or holds more than plain files.
+    /// [`crate::error::Kind::Trust`] when it is missing, damaged, too large or holds more than plain files.
     pub fn control(&mut self) -> Result<Control> {
         let name = self.name.clone();
         let mut files = BTreeMap::new();
         let mut tar = self.part("control.tar", CONTROL_MAX)?;
-        walk(&name, Dialect::Package, &mut tar, &mut |member| {
+        walk(&name, &PACKAGE, &mut tar, &mut |member| {
             let file = String::from_utf8_lossy(&member.path).into_owned();
             let Body::File { content, .. } = member.body else {
                 let folder = matches!(member.body, Body::Folder) && member.path.is_empty();
@@ -96,12 +105,12 @@ impl<'a> Deb<'a> {
     /// Skips the control tar if it was not asked for.
     ///
     /// # Errors
-    /// [`Kind::Trust`] when it is missing, damaged, too large or hostile, naming the member; whatever `visit` fails
-    /// with.
+    /// [`crate::error::Kind::Trust`] when it is missing, damaged, too large or hostile, naming the member; whatever
+    /// `visit` fails with.
     pub fn members(mut self, visit: &mut dyn FnMut(Member<'_>) -> Result<()>) -> Result<()> {
         let name = self.name.clone();
         let mut tar = self.part("data.tar", DATA_MAX)?;
-        walk(&name, Dialect::Package, &mut tar, visit)?;
+        walk(&name, &PACKAGE, &mut tar, visit)?;
         // To the end of everything: checksums of compressed streams stand there.
         io::copy(&mut tar, &mut io::sink()).map_err(|error| failed(&name, error))?;
         drop(tar);
@@ -129,18 +138,10 @@ impl<'a> Deb<'a> {
 
 /// A package that is damaged or hostile: what in it, in words.
 pub(crate) fn refused(package: &str, cause: impl std::fmt::Display) -> Error {
-    Error::new(Kind::Trust, package, cause).remedy("do not use this package; fetch it anew or ask where it comes from")
+    PACKAGE.refused(package, cause)
 }
 
 /// A failed read of a package: of this machine when the system says so, else of the package's bytes.
 pub(crate) fn failed(package: &str, error: io::Error) -> Error {
-    if error.raw_os_error().is_some() {
-        return Error::new(Kind::Io, package, format!("cannot read: {error}")).because(error);
-    }
-    let cause = match error.kind() {
-        io::ErrorKind::UnexpectedEof => "is truncated".to_owned(),
-        io::ErrorKind::FileTooLarge => error.to_string(),
-        _ => format!("is damaged: {error}"),
-    };
-    refused(package, cause).because(error)
+    PACKAGE.failed(package, error)
 }

@@ -113,11 +113,33 @@ fn table<T: Display>(head: [&str; 3], changes: &[Change<T>]) -> String {
 /// The text with whatever Markdown or HTML would take for its own marked as plain, on one line.
 fn escaped(text: &str) -> String {
     let mut made = String::with_capacity(text.len());
-    for letter in text.chars() {
-        if "\\`*_[]<>|#~&".contains(letter) {
+    let mut before = None;
+    let mut letters = text.chars().peekable();
+    while let Some(letter) = letters.next() {
+        let is_live = is_live(before, letter, letters.peek().copied());
+        if "\\`*_[]<>|#~&".contains(letter) && !is_live {
             made.push('\\');
         }
         made.push(if letter.is_control() { ' ' } else { letter });
+        if is_live {
+            made.push_str(NOTHING);
+        }
+        before = Some(letter);
     }
     made
+}
+
+/// Shows nothing, and keeps what is on both sides of it apart.
+const NOTHING: &str = "<!---->";
+
+/// Whether GitHub and its like would notify somebody (`@name`) or link to an issue of another project (`#123`). They look
+/// for both in what Markdown was made into, where no backslash and no entity is left; a comment is in the way.
+fn is_live(before: Option<char>, letter: char, after: Option<char>) -> bool {
+    match letter {
+        // Not in addresses.
+        '@' if before.is_some_and(|before| before.is_ascii_alphanumeric()) => false,
+        '@' => after.is_some_and(|after| after.is_ascii_alphanumeric() || after == '_'),
+        '#' => after.is_some_and(|after| after.is_ascii_digit()),
+        _ => false,
+    }
 }

@@ -144,6 +144,27 @@ fn notes_are_markdown_whatever_a_commit_says() {
 }
 
 #[test]
+fn notes_call_nobody_and_link_to_nothing() {
+    let (old, new) = sides();
+    let mut difference = between(&old, &new);
+    for (subject, shown) in [
+        ("@torvalds: thanks", "@<!---->torvalds: thanks"),
+        ("(@a, @org/team) @@b", "(@<!---->a, @<!---->org/team) @@<!---->b"),
+        ("fixes #12, qemu/qemu#3", "fixes #<!---->12, qemu/qemu#<!---->3"),
+        ("*@a*#1", "\\*@<!---->a\\*#<!---->1"),
+        // Nothing of the kind: nothing is in the way of whoever reads the text.
+        ("me@example.org: x86 @ 1 GHz, C# and #define", "me@example.org: x86 @ 1 GHz, C\\# and \\#define"),
+        ("<!-- @a -->", "\\<!-- @<!---->a --\\>"),
+    ] {
+        let newest = vec![Subject { commit: "b".repeat(40), subject: subject.into() }];
+        difference.sources[1].commits = Some(Commits { come: 1, gone: 0, newest });
+        let notes = markdown::notes(&old, &new, &difference);
+        assert!(notes.contains(&format!("    - `bbbbbbbbbbbb` {shown}\n")), "{shown}\nis not in\n{notes}");
+        assert!(text::lines(&difference).join("\n").contains(subject), "lines are as they were");
+    }
+}
+
+#[test]
 fn a_source_that_comes_from_elsewhere_is_told() {
     let (old, mut new) = sides();
     new.release.clone_from(&old.release);

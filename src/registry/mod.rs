@@ -1,11 +1,17 @@
 //! Container registries: manifests and blobs of images, asked for by digest and never by tag. The third door to the
 //! network, beside [`crate::fetch`] and git. Knows nothing of what blobs mean.
 //!
-//! [`Client`] is the real door, [`Offline`] the closed one. Within: `client` (the registry library stops there) and
-//! `credentials` (the files that `docker login` writes).
+//! [`Client`] is the real door, [`Offline`] the closed one. Within: `client` (what is fetched at all), `desk` (one registry
+//! while it is asked), `transport` (proxies, TLS, patience), `credentials` (the files that `docker login` writes), `blob` (on
+//! its way into the store), `trouble` (what errors mean). The library, oci-client, speaks the protocol and fetches tokens;
+//! what it brings is hashed again.
 
+mod blob;
 mod client;
 mod credentials;
+mod desk;
+mod transport;
+mod trouble;
 
 pub use client::Client;
 

@@ -1,8 +1,8 @@
 //! One layer on top of others.
 
-use super::{REMEDY, refused};
-use crate::deb::{Body, Member, parents};
+use super::{LAYER, REMEDY};
 use crate::error::{Error, Kind, Result};
+use crate::tarball::{Body, Member, parents};
 use std::collections::BTreeMap;
 
 /// Paths of a whole image: as of one package.
@@ -147,7 +147,7 @@ impl Upper {
     }
 
     fn refuse(&self, path: &[u8], cause: String) -> Error {
-        refused(&self.layer, format!("member `{}`: {cause}", String::from_utf8_lossy(path)))
+        LAYER.refused(&self.layer, format!("member `{}`: {cause}", String::from_utf8_lossy(path)))
     }
 }
 
@@ -307,10 +307,10 @@ fn unread(path: &[u8], cause: String) -> Error {
 #[cfg(test)]
 mod tests {
     use super::{Nodes, Upper};
-    use crate::deb;
     use crate::error::{Kind, Result};
     use crate::oci::base::Base;
     use crate::oci::base::sample::{Member, base, file, folder, hard, refused, symlink};
+    use crate::tarball::{self, Body};
 
     const OS: &str = "ID=t\n";
 
@@ -340,8 +340,8 @@ mod tests {
         fn upper(left: usize, members: &[(&str, &str)]) -> Result<Upper> {
             let mut upper = Upper { left, ..Upper::new("layer x".into(), 0) };
             for (path, target) in members {
-                let body = deb::Body::Symlink(target.as_bytes().to_vec());
-                upper.take(deb::Member { path: path.as_bytes().to_vec(), mode: 0o777, mtime: 0, body })?;
+                let body = Body::Symlink(target.as_bytes().to_vec());
+                upper.take(tarball::Member { path: path.as_bytes().to_vec(), mode: 0o777, mtime: 0, body })?;
             }
             Ok(upper)
         }

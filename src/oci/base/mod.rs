@@ -19,9 +19,9 @@ use super::LAYER_MAX;
 use super::layer::Open;
 use crate::cancel::{self, Cancel};
 use crate::compress::{self, Format};
-use crate::deb::{self, Body, Dialect, Member};
 use crate::digest::{Digest, HashReader};
-use crate::error::{Error, Kind, Result};
+use crate::error::Result;
+use crate::tarball::{self, Body, Dialect, Member};
 use flatten::{Nodes, Upper};
 use std::collections::{BTreeMap, VecDeque};
 use std::io::{self, Read};
@@ -35,6 +35,10 @@ const PASSES_MAX: usize = 256;
 
 /// What to do about an image that is refused.
 pub const REMEDY: &str = "do not use this image; name another one, or ask who made it";
+
+/// What container engines write. A folder is there again in many layers; what is done for each of the folders above a path
+/// must stay little.
+const LAYER: Dialect = Dialect { whole: "layer", remedy: REMEDY, has_pax: true, may_repeat: true, parts_max: 256 };
 
 /// One layer. Its compressed bytes must be what their digest says: that is the caller's to check.
 pub struct Layer {
@@ -60,8 +64,8 @@ impl Base {
     /// Learns what the layers, the lowest first, come to, and checks their digests.
     ///
     /// # Errors
-    /// [`Kind::Trust`] for a damaged or hostile layer, naming it and the path; [`Kind::Io`] when one cannot be read,
-    /// [`Kind::Interrupted`].
+    /// [`crate::error::Kind::Trust`] for a damaged or hostile layer, naming it and the path; [`crate::error::Kind::Io`] when
+    /// one cannot be read, [`crate::error::Kind::Interrupted`].
     pub fn read(layers: Vec<Layer>, cancel: &Cancel) -> Result<Self> {
         Self::bounded(layers, LAYER_MAX, cancel)
     }
@@ -76,7 +80,7 @@ impl Base {
             })?;
             if found != layer.diff_id {
                 let cause = format!("its tar has sha256 {found}, the image's configuration says {}", layer.diff_id);
-                return Err(refused(&layer.name(), cause));
+                return Err(LAYER.refused(&layer.name(), cause));
             }
             nodes.put(upper)?;
         }
@@ -98,10 +102,10 @@ impl Base {
             left = left.checked_sub(size).ok_or_else(|| {
                 let path = String::from_utf8_lossy(path);
                 let cause = "with it, the files that say what the image is have more than";
-                refused(&layer, format!("member `{path}`: {cause} {TEXT_MAX} bytes"))
+                LAYER.refused(&layer, format!("member `{path}`: {cause} {TEXT_MAX} bytes"))
             })?;
             let mut text = Vec::new();
-            bytes.read_to_end(&mut text).map_err(|error| deb::failed(&layer, error))?;
+            bytes.read_to_end(&mut text).map_err(|error| LAYER.failed(&layer, error))?;
             texts.insert(content, text);
             Ok(())
         })?;
@@ -138,8 +142,8 @@ impl Base {
     /// Calls `progress` at every member.
     ///
     /// # Errors
-    /// [`Kind::Trust`] when copies of files come to too much, else as [`Base::read`]; whatever `progress` and `take` fail
-    /// with.
+    /// [`crate::error::Kind::Trust`] when copies of files come to too much, else as [`Base::read`]; whatever `progress` and
+    /// `take` fail with.
     pub fn contents<T>(
         &self,
         wished: BTreeMap<Content, VecDeque<T>>,
@@ -183,8 +187,9 @@ impl Layer {
 
     /// Refuses a file of so many paths that copying it to all of them would not end.
     fn bound(&self, path: &[u8], size: u64, paths: usize, left: &mut u64) -> Result<()> {
-        let refuse =
-            |cause: String| Err(refused(&self.name(), format!("member `{}`: {cause}", String::from_utf8_lossy(path))));
+        let refuse = |cause: String| {
+            Err(LAYER.refused(&self.name(), format!("member `{}`: {cause}", String::from_utf8_lossy(path))))
+        };
         if size > COPY_MAX && paths > PASSES_MAX {
             return refuse(format!("has more than {PASSES_MAX} hard links to it and more than {COPY_MAX} bytes"));
         }
@@ -208,37 +213,29 @@ impl Layer {
             return wishes.try_for_each(|wish| take(wish, size, content));
         }
         let mut bytes = Vec::new();
-        content.read_to_end(&mut bytes).map_err(|error| deb::failed(&self.name(), error))?;
+        content.read_to_end(&mut bytes).map_err(|error| LAYER.failed(&self.name(), error))?;
         wishes.try_for_each(|wish| take(wish, size, &mut bytes.as_slice()))
     }
 
     /// Hands every member to `visit`; the digest of the whole tar.
     fn walk(&self, limit: u64, visit: &mut dyn FnMut(Member<'_>) -> Result<()>) -> Result<Digest> {
         let name = self.name();
-        let damaged = |error: io::Error| blamed(deb::failed(&name, error));
+        let damaged = |error: io::Error| LAYER.failed(&name, error);
         let input = (self.open)().map_err(damaged)?;
         let plain = compress::reader(input, Some(self.format), limit).map_err(damaged)?;
         let mut tar = HashReader::new(plain);
-        deb::walk(&name, Dialect::Layer, &mut tar, visit).map_err(blamed)?;
+        tarball::walk(&name, &LAYER, &mut tar, visit)?;
         // To the end of everything: checksums of compressed streams stand there.
         io::copy(&mut tar, &mut io::sink()).map_err(damaged)?;
         Ok(tar.finish())
     }
 }
 
-/// An error about an image, not about a package.
-fn blamed(error: Error) -> Error {
-    if error.kind() == Kind::Trust { error.remedy(REMEDY) } else { error }
-}
-
-fn refused(layer: &str, cause: String) -> Error {
-    Error::new(Kind::Trust, layer, cause).remedy(REMEDY)
-}
-
 #[cfg(test)]
 mod tests {
     use super::sample::{base, file, folder, hard, pax, refused};
     use super::*;
+    use crate::error::{Error, Kind};
 
     /// Path and content of all files, in the order in which they are handed out.
     fn contents(base: &Base, progress: &dyn Fn() -> Result<()>) -> Result<Vec<(String, Vec<u8>)>> {

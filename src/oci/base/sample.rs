@@ -1,6 +1,6 @@
 //! Bases in the making, for tests.
 
-use super::{Base, Layer};
+use super::{Base, Layer, REMEDY};
 use crate::cancel::Cancel;
 use crate::compress::Format;
 use crate::digest::Digest;
@@ -41,6 +41,7 @@ pub(crate) fn refused(layers: &[Vec<Member>], words: &[&str]) {
     let object = layers.last().map(|members| layer(members).name());
     let error = base(layers).err().unwrap();
     assert!(error.kind() == Kind::Trust && Some(error.object()) == object.as_deref(), "{error}");
+    assert_eq!(error.remedy_text(), Some(REMEDY), "{error}");
     assert!(words.iter().all(|word| error.cause().contains(word)), "{error}: {words:?}");
 }
 

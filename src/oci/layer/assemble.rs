@@ -1,9 +1,8 @@
 //! Writes entries so that every path occurs once and folders come before what they hold, whatever packages say.
 
 use super::order::Claims;
-use crate::deb::parents;
 use crate::error::{Error, Kind, Result};
-use crate::tarball::{Attributes, Writer};
+use crate::tarball::{Attributes, Writer, parents};
 use std::collections::{HashMap, HashSet};
 use std::io::{self, Read, Write};
 

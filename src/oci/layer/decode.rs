@@ -4,8 +4,9 @@
 use super::Package;
 use super::flow::{Sender, Stopped};
 use super::rules::Rules;
-use crate::deb::{self, Body, Control, ControlFile, Deb, Member, Stanza};
+use crate::deb::{self, Control, ControlFile, Deb, Stanza};
 use crate::error::{Error, Kind, Result};
+use crate::tarball::{Body, Member};
 use md5::{Digest as _, Md5};
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Read;
