@@ -6,8 +6,9 @@
 //! `Release + Lock --plan--> Plan --fetch--> Sources --image--> Builders --run--> Finished --collect--> Artifacts
 //! --pack--> Packed --sign--> Signed`
 //!
-//! [`build::build`] is this line up to the bundle; [`verify::sign`] is its end, when whoever signs wants it. Each arrow is one function in one module of [`build`], and only it can make its
-//! result. `plan` is pure; only [`build::locking`] and [`build::fetch`] use the network ([`fetch`], [`registry`], git).
+//! [`build::build`] is this line up to the bundle; [`verify::sign`] is its end, when whoever signs wants it. Each arrow is
+//! one function in one module of [`build`], and only it can make its result. `plan` is pure; only [`build::locking`] and
+//! [`build::fetch`] use the network ([`fetch`], [`registry`], git).
 //!
 //! # Words
 //!

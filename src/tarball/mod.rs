@@ -3,17 +3,20 @@
 //! reader has to think of it again. Knows neither packages nor images: what is theirs they say in a `Dialect`.
 //!
 //! Within: `write`; `read` (the walk), `dialect` (what differs, and the words for what is refused), `name` (paths and targets
-//! of links), `long` (names that stand in members of their own), `seen` (what the members so far leave room for).
+//! of links), `long` (names that stand in members of their own), `seen` (what the members so far leave room for). `whole` is for those who read
+//! tars of their own.
 
 mod dialect;
 mod long;
 mod name;
 mod read;
 mod seen;
+mod whole;
 mod write;
 
 pub(crate) use dialect::Dialect;
 pub(crate) use name::parents;
 pub(crate) use read::walk;
 pub use read::{Body, Member};
+pub(crate) use whole::Whole;
 pub use write::{Attributes, Writer};

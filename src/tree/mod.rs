@@ -19,8 +19,8 @@ pub use unpack::unpack;
 pub(crate) use walk::{Found, Limits, Unlistable, Walker, list};
 
 use crate::error::{Error, Kind, Result};
+use crate::tarball::Whole;
 use rustix::io::Errno;
-use std::cell::Cell;
 use std::io::Read;
 
 /// Whose the files of a tar are once they are on the disk.
@@ -67,21 +67,6 @@ fn damaged(why: impl std::fmt::Display) -> Error {
         .remedy("run the command again; the input is fetched or made anew if its digest does not match")
 }
 
-/// Notices that the stream ended: a tar ends with blocks of zeros, and the tar reader takes a stream that was cut off
-/// between two members for a normal end.
-struct Watched<'a> {
-    inner: &'a mut dyn Read,
-    ended: &'a Cell<bool>,
-}
-
-impl Read for Watched<'_> {
-    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
-        let count = self.inner.read(buffer)?;
-        self.ended.set(self.ended.get() || (count == 0 && !buffer.is_empty()));
-        Ok(count)
-    }
-}
-
 /// A member of one of our tars: what both unpacking and comparing need to know.
 struct Member {
     name: Vec<u8>,
@@ -102,8 +87,7 @@ enum MemberKind {
 /// Gives every member of `tar` with its content to `take`, to the end of the tar, and then reads the rest of the
 /// stream, so that a reader that hashes has seen all of it.
 fn members(tar: &mut dyn Read, take: &mut dyn FnMut(&Member, &mut dyn Read) -> Result<()>) -> Result<()> {
-    let ended = Cell::new(false);
-    let mut archive = tar::Archive::new(Watched { inner: tar, ended: &ended });
+    let mut archive = tar::Archive::new(Whole::new(tar));
     for entry in archive.entries().map_err(damaged)? {
         let mut entry = entry.map_err(damaged)?;
         if entry.header().entry_type().is_pax_global_extensions() {
@@ -112,10 +96,10 @@ fn members(tar: &mut dyn Read, take: &mut dyn FnMut(&Member, &mut dyn Read) -> R
         let member = member(&entry)?;
         take(&member, &mut entry)?;
     }
-    if ended.get() {
+    let mut rest = archive.into_inner();
+    if rest.is_cut() {
         return Err(damaged("it ends too early"));
     }
-    let mut rest = archive.into_inner();
     std::io::copy(&mut rest, &mut std::io::sink()).map_err(damaged)?;
     Ok(())
 }

@@ -4,7 +4,7 @@
 
 use crate::engine::{Member, MemberKind, Take};
 use crate::error::{Error, Kind, Result};
-use std::cell::Cell;
+use crate::tarball::Whole;
 use std::io::Read;
 
 /// Gives every member of `tar` but the folder itself to `take`.
@@ -12,8 +12,7 @@ use std::io::Read;
 /// # Errors
 /// [`Kind::Engine`] when the tar is damaged, is no folder's or ends too early; what `take` fails with.
 pub(super) fn hand_out(tar: &mut dyn Read, take: &mut Take<'_>) -> Result<()> {
-    let ended = Cell::new(false);
-    let mut archive = tar::Archive::new(Watched { inner: tar, ended: &ended });
+    let mut archive = tar::Archive::new(Whole::new(tar));
     let mut prefix: Option<Vec<u8>> = None;
     for entry in archive.entries().map_err(damaged)? {
         let mut entry = entry.map_err(damaged)?;
@@ -34,9 +33,7 @@ pub(super) fn hand_out(tar: &mut dyn Read, take: &mut Take<'_>) -> Result<()> {
         };
         take(&member, &mut entry)?;
     }
-    // A tar ends with blocks of zeros. The end of the stream instead means that the engine gave up half-way, which
-    // the tar reader takes for a normal end.
-    if ended.get() || prefix.is_none() {
+    if archive.into_inner().is_cut() || prefix.is_none() {
         return Err(damaged("it ends too early"));
     }
     Ok(())
@@ -74,22 +71,6 @@ fn below<'a>(name: &'a [u8], prefix: &[u8]) -> &'a [u8] {
         return name;
     }
     name.strip_prefix(prefix).and_then(|rest| rest.strip_prefix(b"/")).unwrap_or(name)
-}
-
-/// Notices that the stream ended.
-struct Watched<'a> {
-    inner: &'a mut dyn Read,
-    ended: &'a Cell<bool>,
-}
-
-impl Read for Watched<'_> {
-    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
-        let count = self.inner.read(buffer)?;
-        if count == 0 && !buffer.is_empty() {
-            self.ended.set(true);
-        }
-        Ok(count)
-    }
 }
 
 #[cfg(test)]
