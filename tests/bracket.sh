@@ -13,12 +13,11 @@ rows=("$@")
 images=(debian-11 debian-12)
 components=(ovmf qemu kernel-guest)
 # What a set takes from the pool: Linux, QEMU, edk2. `upstream` is as near to releases/upstream.toml as the pool is. After
-# a slash: the revision whose patches belong to it, for Debian's tarballs lack files that upstream's have. There is no newer
-# QEMU: 11.1 asks for the Python module qemu.qmp, which its own tarball has, Debian's lacks, and Debian 13 does not know.
+# a slash: the revision whose patches belong to it, for Debian's tarballs lack files that upstream's have.
 declare -A pool=(
     [debian]="l/linux/linux_6.12.107 q/qemu/qemu_10.0.13+ds/-0+deb13u1 e/edk2/edk2_2025.02/-8+deb13u1"
     [upstream]="l/linux/linux_6.18.5 q/qemu/qemu_10.2.2+ds/-1 e/edk2/edk2_2025.11"
-    [newest]="l/linux/linux_7.2.8 - e/edk2/edk2_2026.05/-3"
+    [newest]="l/linux/linux_7.2.8 q/qemu/qemu_11.1.1+ds/-1 e/edk2/edk2_2026.05/-3"
 )
 mirror=$(find /etc/apt -name '*.list' -exec cat {} + -o -name '*.sources' -exec cat {} + |
     awk '$1 == "URIs:" || $1 == "deb" {for (i = 2; i <= NF; i++) if ($i ~ /\/debian\/?$/ && !found++) print $i}')
@@ -72,6 +71,14 @@ remotes_of() { # remotes_of TREE
     awk '/^\[ovmf.source.git\]/{p=1} p && /^without-submodules/{q=1} p && q' releases/upstream.toml
 }
 
+# Gives a tree of QEMU the Python wheels that upstream's tarball has and Debian's lacks.
+wheels_of() { # wheels_of TREE
+    awk '/^\[/ {ours = $1 == "[meson]" || $1 == "[tooling]"}
+        ours && /installed *=/ {gsub(/"/, ""); match($0, /installed = [^,} ]*/)
+            print $1 "==" substr($0, RSTART + 12, RLENGTH - 12)}' "$1/pythondeps.toml" |
+        xargs pip download --quiet --no-deps --only-binary :all: --dest "$1/python/wheels"
+}
+
 # The TOML of a tarball, which is fetched to know its digest; fails when the mirror lacks it.
 source_of() { # source_of KEY POOL
     local name version revision file tree
@@ -87,6 +94,7 @@ source_of() { # source_of KEY POOL
         if [ -n "$revision" ]; then
             fetch "$folder/tarballs/$name$revision.debian.tar.xz" "${2%"/$revision"}$revision.debian.tar.xz" || return 1
             tar -xf "$folder/tarballs/$name$revision.debian.tar.xz" -C "$tree"
+            [ "$1" != qemu ] || wheels_of "$tree" || return 1
         elif [ "$1" = ovmf ]; then
             remotes_of "$tree"
             return
@@ -110,11 +118,11 @@ image = "debian-12"'
         kernel-guest) source_of kernel-guest "${parts[0]}" ;;
         qemu)
             awk '/^\[archives/{p=1} /^$/{p=0} p' releases/upstream.toml
-            # Debian's tarballs lack the Python wheels of QEMU's own, and Debian 11 has no tomli.
+            # Debian 11 has no tomli, Ubuntu 22.04's image has it; QEMU 11 asks for wheel.
             awk '/^\[qemu\]/{p=1} /^$/{p=0}
-                p && /^\]/ {for (i = 1; i <= 2; i++)
+                p && /^\]/ {for (i = split("tomli wheel", names); i; i--)
                     printf "    { folder = \"%s\", source = { binary-package = { archive = \"debian-13\", package = \"python3-%s\" } } },\n",
-                        i == 1 ? "pycotap" : "tomli", i == 1 ? "pycotap" : "tomli"}
+                        names[i], names[i]}
                 p' releases/upstream.toml
             source_of qemu "${parts[1]}"
             ;;
@@ -127,7 +135,6 @@ image = "debian-12"'
 
 build() { # build IMAGE SET COMPONENT
     local name=$2-$3 begun=$SECONDS row=$1/$2/$3 log=$folder/$1-$2-$3
-    [[ $3 != qemu || ${pool[$2]} != *' - '* ]] || return 0
     # In a shell of its own: what fails in it stops it.
     (set -e && release "$2" "$3") >"$folder/project/releases/$name.toml" &
     wait $! || {
