@@ -165,9 +165,9 @@ pub struct Lock {
     /// Lock this image only: NAME of images/NAME.toml
     #[arg(long, value_name = "NAME")]
     pub image: Option<String>,
-    /// Resolve anew although the lock fits: everything, or only the image or the sources of a component (image, kernel,
-    /// kernel-host, kernel-guest, qemu, ovmf)
-    #[arg(long, conflicts_with = "check", num_args = 0.., value_name = "WHAT")]
+    /// Resolve anew although the lock fits: everything, or only the image or the sources of components
+    #[arg(long, conflicts_with = "check", num_args = 0.., value_name = "WHAT",
+          value_parser = ["image", "kernel", "kernel-host", "kernel-guest", "qemu", "ovmf"])]
     pub update: Option<Vec<String>>,
     /// Only say whether the locks fit their documents: nothing is fetched, and no digest is computed again
     #[arg(long)]

@@ -1,7 +1,8 @@
 //! Lock files: what was resolved, sorted and made for diffs.
 //!
 //! Format history: 1 (first). A further kind of pin is no new format: what could be read before means the same, and a
-//! version that does not know the kind refuses it by name. The same goes for an image's `[base]`.
+//! version that does not know the kind refuses it by name. The same goes for an image's `[base]`, a source's `wish` and a
+//! suite's `snapshot-time`.
 
 use crate::component::Component;
 use crate::date::{Day, Epoch};
@@ -36,6 +37,9 @@ pub struct SuiteLock {
     pub archive: String,
     /// The suite.
     pub suite: String,
+    /// `snapshot-time` of the archive's definition, if it has one: the state of another time is another state.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub snapshot_time: Option<String>,
     /// The InRelease file's own date.
     pub date: Epoch,
     /// Fingerprint of the primary key that signed it.
@@ -210,7 +214,7 @@ pub struct SourceLock {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub digest: Option<Digest>,
     /// Digest of what the release file said of the source and its archive (but for where that is found): while it says
-    /// the same, a new lock keeps what is here. None for a path.
+    /// the same, a new lock keeps what is here. None for a path, and in locks older than this.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub wish: Option<Digest>,
     /// What it was pinned to.

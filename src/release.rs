@@ -11,7 +11,7 @@ use crate::digest::Digest;
 use crate::document;
 use crate::error::{Error, Kind, Result};
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// The format version of release files.
 pub const FORMAT: u32 = 1;
@@ -169,8 +169,13 @@ impl Release {
             check_line(name, "preview.warning", &preview.warning)?;
             check_line(name, "preview.tracker", &preview.tracker)?;
         }
-        for (_, folder, source) in release.sources() {
+        let mut folders = BTreeSet::new();
+        for (component, folder, source) in release.sources() {
             release.check_source(name, folder, source)?;
+            if !folders.insert((component, folder)) {
+                let cause = format!("two sources of {component} in folder `{folder}`");
+                return Err(Error::new(Kind::Document, name, cause).remedy("give each a folder of its own"));
+            }
         }
         for kernel in [&release.kernel_host, &release.kernel_guest].into_iter().flatten() {
             kernel.check(name)?;
@@ -310,6 +315,19 @@ mod tests {
                 assert!(error.cause().contains("of source `qemu`"), "{error}");
                 assert!(error.remedy_text().is_some_and(|text| text.contains(".+~:_-")), "{error}");
             }
+        }
+    }
+
+    #[test]
+    fn two_sources_in_one_folder_are_refused() {
+        let extra = |folder: &str| format!("{{ folder = \"{folder}\", source = {{ path = \"p\" }} }}");
+        let with = |folders: [&str; 2]| {
+            parse(&format!("{{ path = \"p\" }}\nextra = [{}, {}]", extra(folders[0]), extra(folders[1])))
+        };
+        with(["a", "b"]).unwrap();
+        for (folders, twice) in [(["a", "a"], "a"), (["a", "qemu"], "qemu")] {
+            let error = with(folders).unwrap_err();
+            assert_eq!(error.cause(), format!("two sources of qemu in folder `{twice}`"));
         }
     }
 }

@@ -1,8 +1,9 @@
 #!/bin/bash
 # Brackets Ubuntu 22.04, whose archive is out of reach where this is developed, between Debian 11 (gcc 10, older than its
 # gcc 11) and Debian 12 (gcc 12, newer): the same recipes build the same sources in both, and newer sources than any
-# release names. Sources are tarballs of Debian's pool, what the machine's mirror still has of them; the rest is skipped
-# and said so. Each build takes what the README says of its component.
+# release names. Sources are tarballs of Debian's pool, what the machine's mirror still has of them, and for QEMU the Python
+# wheels that it names, from PyPI by pip; the rest is skipped and said so. Each build takes what the README says of its
+# component.
 # SNPFORGE: the program, built before [default: built now].
 # Usage: tests/bracket.sh [FOLDER [ROW...]]     ROW: IMAGE/SET/COMPONENT, for example debian-11/upstream/qemu
 set -euo pipefail

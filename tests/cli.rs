@@ -135,6 +135,24 @@ fn a_lock_that_does_not_fit_is_refused_with_locked() {
 }
 
 #[test]
+fn a_release_file_that_wishes_the_same_sources_keeps_the_tracked_lock() {
+    let desk = Desk::new();
+    let before = std::fs::read_to_string(desk.project().join("releases/debian.lock")).unwrap();
+    desk.edit("releases/debian.toml", |text| text.replacen("summary = \"", "summary = \"Ours: ", 1));
+    // Nobody is asked: the lock knows what was wished of every source.
+    let mut command = desk.command(&["lock", "--release", "debian"]);
+    let output = command.env("http_proxy", "http://127.0.0.1:1").env("SNPFORGE_MIRROR_DEBIAN", "").output().unwrap();
+    let told = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(0), "{told}");
+    let after = std::fs::read_to_string(desk.project().join("releases/debian.lock")).unwrap();
+    let kept = |text: &str| text.lines().filter(|line| !line.starts_with("definition = ")).map(str::to_owned).collect();
+    let (before, after): (Vec<String>, Vec<String>) = (kept(&before), kept(&after));
+    // The date of the lock is a day of its own.
+    let differs: Vec<_> = before.iter().zip(&after).filter(|(old, new)| old != new).collect();
+    assert!(before.len() == after.len() && differs.iter().all(|(old, _)| old.starts_with("date = ")), "{differs:?}");
+}
+
+#[test]
 fn a_lock_of_a_newer_version_says_so() {
     let desk = Desk::new();
     desk.edit("images/debian-12.lock", |text| text.replacen("format = 1", "format = 99", 1));

@@ -36,8 +36,8 @@ impl Need {
     /// Whether the index at this path of a suite is one of those.
     pub fn covers(self, path: &str) -> bool {
         match self {
-            Need::Packages => !path.contains("/source/"),
-            Need::Sources => path.contains("/source/"),
+            Need::Packages => !is_of_sources(path),
+            Need::Sources => is_of_sources(path),
             Need::Both => true,
         }
     }
@@ -232,7 +232,7 @@ fn read_all(raw: &[Raw], wanted: &Wanted<'_>) -> Result<Vec<Kept>> {
 }
 
 fn read(raw: &Raw, wanted: &Wanted<'_>) -> Result<Kept> {
-    if is_of_sources(raw) {
+    if is_of_sources(&raw.path) {
         let mut sources = String::new();
         each(raw, &mut |text, paragraph| {
             if wanted(paragraph, true) {
@@ -254,14 +254,14 @@ fn read(raw: &Raw, wanted: &Wanted<'_>) -> Result<Kept> {
 /// What the packages of an index name.
 fn graph(raw: &Raw) -> Result<Graph> {
     let mut graph = Graph::default();
-    if !is_of_sources(raw) {
+    if !is_of_sources(&raw.path) {
         each(raw, &mut |_, paragraph| graph.push(paragraph))?;
     }
     Ok(graph)
 }
 
-fn is_of_sources(raw: &Raw) -> bool {
-    raw.path.contains("/source/")
+fn is_of_sources(path: &str) -> bool {
+    path.contains("/source/")
 }
 
 /// Goes through an index, paragraph by paragraph. Debian's are UTF-8; in one that is not, the odd bytes are replaced, always

@@ -72,6 +72,7 @@ impl Site<'_> {
             let index = index::choose(&name, self.definition, need, &release)?;
             wanted.extend(index.iter().map(|file| self.wanted(suite, file, release.by_hash, true)));
             locks.push(SuiteLock {
+                snapshot_time: self.definition.snapshot_time.clone(),
                 archive: self.name.into(),
                 suite: suite.clone(),
                 date: release.date,

@@ -125,12 +125,18 @@ pub fn release(
     let epoch = source.iter().map(|source| source.epoch).max().unwrap_or(Epoch(0));
     let date = borders.now.day()?;
     let mut lock = ReleaseLock { format: FORMAT, definition, date, epoch, suite, source };
-    // A lock is never rewritten without need: nothing but the day moved.
-    if let Some(old) = old.filter(|old| ReleaseLock { date, ..(*old).clone() } == lock) {
+    if let Some(old) = old.filter(|old| is_same(old, &lock)) {
         lock.date = old.date;
     }
     borders.project.compatibility()?.judge(name, &lock)?;
     Ok(lock)
+}
+
+/// Whether nothing but the day has come, and maybe what was wished: a release is not of another day for that.
+fn is_same(old: &ReleaseLock, new: &ReleaseLock) -> bool {
+    let mut old = ReleaseLock { date: new.date, ..old.clone() };
+    old.source.iter_mut().zip(&new.source).for_each(|(old, new)| old.wish = new.wish);
+    old == *new
 }
 
 /// The state of every archive that sources come from, and the indexes of those in which something is to be found.
@@ -187,8 +193,10 @@ fn state(
     borders: &Borders<'_>,
 ) -> Result<(Vec<SuiteLock>, Indexes)> {
     let own = |suites: &&[SuiteLock]| {
-        let has = |suite: &String| suites.iter().any(|kept| kept.archive == name && kept.suite == *suite);
-        archive.suites.iter().all(has)
+        let is = |kept: &SuiteLock, suite: &String| {
+            kept.archive == name && kept.suite == *suite && kept.snapshot_time == archive.snapshot_time
+        };
+        archive.suites.iter().all(|suite| suites.iter().any(|kept| is(kept, suite)))
     };
     // A suite that is new has no old state, and one state of an archive is of one time.
     let kept = kept.filter(own);

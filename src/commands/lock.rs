@@ -36,33 +36,31 @@ pub fn lock(arguments: &Lock, session: &Session) -> Result<()> {
             terminal::line("the locks fit their documents; digests are checked when inputs are used");
             return Ok(());
         }
-        let components = renewed(arguments, release, borders.project)?;
-        let (anew, of_release) = match &arguments.update {
+        let components = named(arguments, release, borders.project)?;
+        let words = arguments.update.as_deref();
+        let (of_image, of_release) = match words {
             None => (Freshness::Keep, Freshness::Keep),
-            Some(words) if words.is_empty() => (Freshness::Update, Freshness::Update),
-            Some(words) if words.iter().any(|word| word == IMAGE) => {
-                (Freshness::Update, Freshness::Components(&components))
-            }
-            Some(_) => (Freshness::Keep, Freshness::Components(&components)),
+            Some([]) => (Freshness::Update, Freshness::Update),
+            Some(words) => (
+                if words.iter().any(|word| word == IMAGE) { Freshness::Update } else { Freshness::Keep },
+                if components.is_empty() { Freshness::Keep } else { Freshness::Components(&components) },
+            ),
         };
-        update::<ImageLock>(&image, anew, arguments.dry_run, borders)
+        update::<ImageLock>(&image, of_image, arguments, borders)
             .and_then(|()| {
-                release.map_or(Ok(()), |release| update::<ReleaseLock>(release, of_release, arguments.dry_run, borders))
+                release.map_or(Ok(()), |release| update::<ReleaseLock>(release, of_release, arguments, borders))
             })
             .map_err(|error| elsewhere(error, release, &image, borders.project))
     })
 }
 
 /// The components that `--update WHAT` names.
-fn renewed(arguments: &Lock, release: Option<&str>, project: &Project) -> Result<Vec<Component>> {
+fn named(arguments: &Lock, release: Option<&str>, project: &Project) -> Result<Vec<Component>> {
     let words = arguments.update.iter().flatten().filter(|word| *word != IMAGE);
-    let chosen = words.map(|word| Component::select(word)).collect::<Result<Vec<_>>>();
-    let chosen = chosen.map_err(|error| error.also("or image"))?.concat();
+    let chosen = words.map(|word| Component::select(word)).collect::<Result<Vec<_>>>()?.concat();
     match (release, chosen.first()) {
-        (None, Some(component)) => {
-            Err(Error::new(Kind::Usage, "`lock --image`", format!("locks no source of {component}"))
-                .remedy("name the release that has it, with --release, or leave it out"))
-        }
+        (None, Some(one)) => Err(Error::new(Kind::Usage, "`lock --image`", format!("locks no source of {one}"))
+            .remedy("leave --image away, and name the release with --release")),
         (Some(name), Some(_)) => check_wishes(name, &project.release(name)?, &chosen).map(|()| chosen),
         (_, None) => Ok(chosen),
     }
@@ -88,12 +86,18 @@ pub fn elsewhere(error: Error, release: Option<&str>, image: &str, project: &Pro
     if others.is_empty() { error } else { error.also(format!("or build another release: {}", others.join(", "))) }
 }
 
-fn update<L: locking::Lock>(name: &str, freshness: Freshness<'_>, dry_run: bool, borders: &Borders<'_>) -> Result<()> {
+fn update<L: locking::Lock>(
+    name: &str,
+    freshness: Freshness<'_>,
+    arguments: &Lock,
+    borders: &Borders<'_>,
+) -> Result<()> {
     let old = L::read(name, true, borders.project)?;
     let fits = old.as_ref().map_or(Ok(false), |old| old.fits(name, borders.project))?;
     let path = format!("{}/{name}.lock", L::FOLDER);
-    if fits && matches!(freshness, Freshness::Keep | Freshness::Components([])) {
-        terminal::line(format!("{path} fits; --update resolves it anew"));
+    if fits && freshness == Freshness::Keep {
+        let more = if arguments.update.is_none() { "; --update resolves it anew" } else { "" };
+        terminal::line(format!("{path} fits{more}"));
         return Ok(());
     }
     let new = L::resolve(name, old.as_ref(), freshness, borders)?;
@@ -102,7 +106,7 @@ fn update<L: locking::Lock>(name: &str, freshness: Freshness<'_>, dry_run: bool,
     }
     if old.as_ref() == Some(&new) {
         terminal::line(format!("{path} is up to date"));
-    } else if dry_run {
+    } else if arguments.dry_run {
         terminal::line(format!("{path} would be written"));
     } else {
         let path = borders.project.write_lock(L::FOLDER, name, true, &new.text(name)?)?;

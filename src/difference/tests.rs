@@ -144,7 +144,7 @@ fn notes_are_markdown_whatever_a_commit_says() {
 }
 
 #[test]
-fn notes_call_nobody_and_link_to_nothing() {
+fn notes_call_nobody_and_no_number_is_a_link() {
     let (old, new) = sides();
     let mut difference = between(&old, &new);
     for (subject, shown) in [

@@ -3,8 +3,8 @@
 //! reader has to think of it again. Knows neither packages nor images: what is theirs they say in a `Dialect`.
 //!
 //! Within: `write`; `read` (the walk), `dialect` (what differs, and the words for what is refused), `name` (paths and targets
-//! of links), `long` (names that stand in members of their own), `seen` (what the members so far leave room for). `whole` is for those who read
-//! tars of their own.
+//! of links), `long` (names that stand in members of their own), `seen` (what the members so far leave room for); `whole`, for
+//! who reads a tar of this tool or an engine, whose end matters.
 
 mod dialect;
 mod long;

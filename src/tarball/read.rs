@@ -37,7 +37,7 @@ pub enum Body<'a> {
     HardLink(Vec<u8>),
 }
 
-/// Reads `tar` to its end mark and hands every member to `visit`. `name` says what it is of in errors.
+/// Reads `tar` to its end and hands every member to `visit`. `name` says what it is of in errors.
 ///
 /// # Errors
 /// [`crate::error::Kind::Trust`] for what is damaged or hostile, naming the member, [`crate::error::Kind::Io`] when it

@@ -7,6 +7,7 @@ use crate::workshop::{Bench, write};
 use snpforge::build::Borders;
 use snpforge::build::locking::{self, Freshness};
 use snpforge::cancel::Cancel;
+use snpforge::component::Component;
 use snpforge::date::Epoch;
 use snpforge::error::{Kind, Result};
 use snpforge::fetch::Offline;
@@ -16,10 +17,24 @@ use snpforge::source::git::{Git as _, Program};
 
 /// Resolves a release with one git source anew, and says what changed.
 fn update(bench: &Bench, url: &str, rev: &str, old: Option<&ReleaseLock>) -> Result<(ReleaseLock, Vec<String>)> {
+    let table = format!("[ovmf]\nbuild = \"DEBUG\"\nsource = {}\n", source(url, rev));
+    resolve(bench, &table, old, Freshness::Update)
+}
+
+fn source(url: &str, rev: &str) -> String {
+    format!("{{ git = {{ url = \"{url}\", rev = \"{rev}\", version = \"1\" }} }}")
+}
+
+/// Resolves a release with these tables, and says what changed.
+fn resolve(
+    bench: &Bench,
+    tables: &str,
+    old: Option<&ReleaseLock>,
+    freshness: Freshness<'_>,
+) -> Result<(ReleaseLock, Vec<String>)> {
     let root = bench.root.path().join("project");
     std::fs::create_dir_all(root.join("images")).unwrap();
-    let git = format!("git = {{ url = \"{url}\", rev = \"{rev}\", version = \"1\" }}");
-    let text = format!("format = 1\nsummary = \"s\"\nimage = \"i\"\n[ovmf]\nbuild = \"DEBUG\"\nsource = {{ {git} }}\n");
+    let text = format!("format = 1\nsummary = \"s\"\nimage = \"i\"\n{tables}");
     write(&root.join("releases/r.toml"), text.as_bytes(), 0o644);
     let project = Project::find(&root).unwrap();
     let cancel = Cancel::new();
@@ -34,7 +49,7 @@ fn update(bench: &Bench, url: &str, rev: &str, old: Option<&ReleaseLock>) -> Res
         report: bench.report.as_ref(),
         cancel: &cancel,
     };
-    let new = locking::release("r", old, Freshness::Update, &borders)?;
+    let new = locking::release("r", old, freshness, &borders)?;
     let changes = old.map_or(Ok(Vec::new()), |old| locking::changes("r", old, &new, &borders))?;
     Ok((new, changes))
 }
@@ -136,4 +151,41 @@ fn a_branch_that_is_no_more_leaves_the_old_lock() {
     // A source without a lock is just not there.
     let error = update(&bench, &url, "snp-latest", None).unwrap_err();
     assert!(!error.cause().contains("releases/r.lock"), "{error}");
+}
+
+#[test]
+fn a_branch_stays_while_the_release_file_says_the_same_of_it() {
+    let bench = Bench::new();
+    let repositories = ["q", "o"].map(|name| Repository::new(&bench, name));
+    let put = |content: &[u8]| repositories.each_ref().map(|repository| repository.put("a", content).commit());
+    let first = put(b"1");
+    let urls = repositories.each_ref().map(Repository::url);
+    let tables = |build: &str, rev: &str| {
+        let (qemu, ovmf) = (source(&urls[0], "main"), source(&urls[1], rev));
+        format!("[qemu]\nsource = {qemu}\n[ovmf]\nbuild = \"{build}\"\nsource = {ovmf}\n")
+    };
+    let commits = |lock: &ReleaseLock| -> Vec<String> {
+        lock.source.iter().map(|source| crate::repository::pin(source).0.to_owned()).collect()
+    };
+    let debug = tables("DEBUG", "main");
+    let (lock, _) = resolve(&bench, &debug, None, Freshness::Keep).unwrap();
+    let second = put(b"2");
+    // Nothing of a source, then one source, then one component.
+    let (kept, _) = resolve(&bench, &tables("RELEASE", "main"), Some(&lock), Freshness::Keep).unwrap();
+    assert_eq!(commits(&kept), first);
+    assert_ne!(kept.definition, lock.definition);
+    let (other, _) = resolve(&bench, &tables("DEBUG", "refs/heads/main"), Some(&lock), Freshness::Keep).unwrap();
+    assert_eq!(commits(&other), [&first[0], &second[1]].map(String::clone));
+    let qemu = [Component::Qemu];
+    let (named, _) = resolve(&bench, &debug, Some(&lock), Freshness::Components(&qemu)).unwrap();
+    assert_eq!(commits(&named), [&second[0], &first[1]].map(String::clone));
+    // A lock that knows no wishes, made from the very same file: it gets them, and stays of its day.
+    let mut older = lock.clone();
+    older.source.iter_mut().for_each(|source| source.wish = None);
+    older.date = "2026-01-01".parse().unwrap();
+    let (completed, changes) = resolve(&bench, &debug, Some(&older), Freshness::Keep).unwrap();
+    assert_eq!((&completed.source, completed.date, changes), (&lock.source, older.date, vec![]));
+    // From another file: nothing says what is still wished.
+    let (anew, _) = resolve(&bench, &tables("RELEASE", "main"), Some(&older), Freshness::Keep).unwrap();
+    assert_eq!(commits(&anew), second);
 }

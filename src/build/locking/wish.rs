@@ -26,7 +26,7 @@ impl<'a> Wish<'a> {
         let wish = |(component, folder, source): (Component, &'a str, &'a Source)| {
             let archive = archive_of(source).and_then(|(name, ..)| release.archives.get(name));
             // Where an archive is found changes nothing in it.
-            let archive = archive.map(|archive| Archive { mirrors: Vec::new(), ..archive.clone() });
+            let archive = archive.map(|archive| Archive { mirrors: Vec::new(), snapshot: None, ..archive.clone() });
             let pinned = !matches!(source, Source::Path(_));
             let digest = pinned.then(|| document::identity(&(source, &archive))).transpose()?;
             Ok(Wish { component, folder, source, digest })
@@ -40,7 +40,7 @@ impl<'a> Wish<'a> {
     }
 
     /// What `old` has of this source, if it is still what is wished and is not to be asked for anew. `fits` is `old` if
-    /// the whole release file says the same.
+    /// the whole release file says the same: a lock that knows no wishes is of use then, too.
     pub(super) fn kept(
         &self,
         old: Option<&ReleaseLock>,
@@ -49,7 +49,7 @@ impl<'a> Wish<'a> {
     ) -> Option<SourceLock> {
         let digest = self.digest.filter(|_| !freshness.renews(self.component))?;
         let kept = self.of(old?)?;
-        let stands = fits.is_some() || kept.wish == Some(digest);
+        let stands = kept.wish.map_or(fits.is_some(), |wish| wish == digest);
         stands.then(|| SourceLock { wish: Some(digest), ..kept.clone() })
     }
 }
