@@ -2,12 +2,13 @@
 //! layers, which others made: it hands out normalised [`Member`]s and refuses what could write outside a root, so that no
 //! reader has to think of it again. Knows neither packages nor images: what is theirs they say in a `Dialect`.
 //!
-//! Within: `write`; `read` (the walk), `dialect` (what differs, and the words for what is refused), `name` (paths and targets
-//! of links), `long` (names that stand in members of their own), `seen` (what the members so far leave room for); `whole`, for
-//! who reads a tar of this tool or an engine, whose end matters.
+//! Within: `write`; `read` (the walk), `member` (what it hands out), `dialect` (what differs, and the words for what is
+//! refused), `name` (paths and targets of links), `long` (names that stand in members of their own), `seen` (what the members
+//! so far leave room for); `whole`, for who reads a tar of this tool or an engine, whose end matters.
 
 mod dialect;
 mod long;
+mod member;
 mod name;
 mod read;
 mod seen;
@@ -15,8 +16,8 @@ mod whole;
 mod write;
 
 pub(crate) use dialect::Dialect;
+pub use member::{Body, Member};
 pub(crate) use name::parents;
 pub(crate) use read::walk;
-pub use read::{Body, Member};
 pub(crate) use whole::Whole;
 pub use write::{Attributes, Writer};

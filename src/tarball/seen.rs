@@ -2,8 +2,8 @@
 //! links to nothing. Bounded, whatever the tar says.
 
 use super::dialect::Tar;
+use super::member::Body;
 use super::name::{parents, show};
-use super::read::Body;
 use crate::error::Result;
 use std::collections::HashMap;
 

@@ -1,7 +1,7 @@
 //! Do the files fit the sums? First those beside the outer sums file, then the release's folder: every file in it by its
 //! digest, and nothing in it that is not listed. All that is wrong is told, not the first thing only.
 
-use super::place::{self, Place, Unfit};
+use super::place::{self, INNER, Place, Unfit};
 use super::{Hearing, Problem};
 use crate::cancel;
 use crate::digest::Digest;
@@ -17,8 +17,6 @@ use std::io::Read;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::MetadataExt;
 
-/// Name of the sums file in the release's folder.
-pub(super) const INNER: &str = "SHA256SUMS";
 /// No sums file comes near this: 100 000 lines.
 pub(super) const LARGEST_SUMS: u64 = 16 * 1024 * 1024;
 /// A full release has a few thousand files, ten levels deep.

@@ -13,6 +13,8 @@ use std::path::{Path, PathBuf};
 
 /// How every release's name begins; the day follows.
 const PREFIX: &str = "snp-release-";
+/// Name of the sums file in the release's folder.
+pub(super) const INNER: &str = "SHA256SUMS";
 /// How the name of the outer sums file ends.
 const SUMS: &str = ".SHA256SUMS";
 
@@ -76,7 +78,7 @@ impl Place {
 
     /// The entry of the outer sums file that stands for the folder.
     pub(super) fn inner(&self) -> String {
-        format!("{}/{}", self.name, super::content::INNER)
+        format!("{}/{}", self.name, INNER)
     }
 
     /// The folder of the signatures.

@@ -1,8 +1,7 @@
 //! What a bundle says of itself, for comparing it with another. Nothing is judged here: `verify` does that, and whoever
 //! compares a bundle from elsewhere verifies it first.
 
-use super::content::INNER;
-use super::place::{Place, Unfit, read};
+use super::place::{INNER, Place, Unfit, read};
 use crate::component::Component;
 use crate::difference::Side;
 use crate::error::{Error, Kind, Result};
