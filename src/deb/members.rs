@@ -26,13 +26,15 @@ pub(crate) enum Dialect {
     /// An image layer's: with pax headers, as container engines write them. A folder may be there again; of files and links
     /// with the same path the last one counts.
     Layer,
+    /// A layer's that was read before: what its members are to each other is not looked into, and not remembered, again.
+    KnownLayer,
 }
 
 impl Dialect {
     fn name(self) -> &'static str {
         match self {
             Dialect::Package => "package",
-            Dialect::Layer => "layer",
+            Dialect::Layer | Dialect::KnownLayer => "layer",
         }
     }
 }
@@ -128,8 +130,8 @@ impl Walker<'_> {
                 self.long_link = Some(self.long(entry)?);
                 return Ok(());
             }
-            tar::EntryType::XGlobalHeader if self.dialect == Dialect::Layer => return Ok(()),
-            tar::EntryType::XHeader if self.dialect == Dialect::Layer => return self.pax(entry),
+            tar::EntryType::XGlobalHeader if self.dialect != Dialect::Package => return Ok(()),
+            tar::EntryType::XHeader if self.dialect != Dialect::Package => return self.pax(entry),
             _ => {}
         }
         let raw = self.long_path.take().unwrap_or_else(|| header.path_bytes().into_owned());
@@ -153,7 +155,9 @@ impl Walker<'_> {
             tar::EntryType::Fifo => return Err(refuse("is a FIFO".into())),
             other => return Err(refuse(format!("is of tar type {:?}", char::from(other.as_byte())))),
         };
-        self.note(&raw, &path, &body)?;
+        if self.dialect != Dialect::KnownLayer {
+            self.note(&raw, &path, &body)?;
+        }
         visit(Member { path, mode, mtime, body })
     }
 
