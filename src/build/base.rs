@@ -5,6 +5,7 @@ use super::{Borders, image};
 use crate::date::Epoch;
 use crate::definition::Base;
 use crate::error::{Error, Kind, Result};
+use crate::heap;
 use crate::lock::{BaseLayerLock, BaseLock, BlobLock};
 use crate::oci::base::{self, Layer};
 use crate::oci::manifest::{self, DOCUMENT_MAX, Named};
@@ -64,6 +65,7 @@ pub(super) fn bring(lock: &BaseLock, borders: &Borders<'_>) -> Result<()> {
 pub(super) fn open(base: &Base, lock: &BaseLock, borders: &Borders<'_>) -> Result<base::Base> {
     let layers = lock.layer.iter().map(|layer| input(layer, lock, borders)).collect::<Result<Vec<_>>>()?;
     let opened = base::Base::read(layers, borders.cancel)?;
+    heap::give_back();
     let found = opened.os_release();
     for (name, claimed) in &base.os_release {
         let value = found.as_ref().and_then(|found| found.get(name));

@@ -27,6 +27,7 @@ const PACKAGE: Dialect = Dialect {
     may_repeat: false,
     // As many as a path's bytes allow.
     parts_max: usize::MAX,
+    is_known: false,
 };
 
 /// A package that is read from its start to its end: first [`Deb::control`], then [`Deb::members`].

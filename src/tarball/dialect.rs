@@ -18,6 +18,8 @@ pub(crate) struct Dialect {
     pub(crate) may_repeat: bool,
     /// Parts of a path.
     pub(crate) parts_max: usize,
+    /// Whether it was read before: what its members are to each other is not looked into, and not remembered, again.
+    pub(crate) is_known: bool,
 }
 
 impl Dialect {

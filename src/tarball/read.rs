@@ -31,7 +31,9 @@ pub(crate) fn walk(
         }
         let (raw, link) = long.names(entry.header());
         let member = member(tar, &raw, link, &mut entry)?;
-        seen.note(tar, &raw, &member.path, &member.body)?;
+        if !dialect.is_known {
+            seen.note(tar, &raw, &member.path, &member.body)?;
+        }
         visit(member)?;
     }
     Ok(())

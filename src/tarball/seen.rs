@@ -96,8 +96,14 @@ mod tests {
     #[test]
     fn folders_that_are_only_parents_count() {
         let note = |may_repeat, left, paths: &[&str]| {
-            let dialect =
-                Dialect { whole: "whole", remedy: "leave it", has_pax: false, may_repeat, parts_max: usize::MAX };
+            let dialect = Dialect {
+                whole: "whole",
+                remedy: "leave it",
+                has_pax: false,
+                may_repeat,
+                parts_max: usize::MAX,
+                is_known: false,
+            };
             let tar = Tar { name: "it", dialect: &dialect };
             let mut seen = Seen { paths: HashMap::new(), left };
             let mut noted = paths.iter().map(|path| path.as_bytes());

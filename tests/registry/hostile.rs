@@ -63,6 +63,15 @@ pub fn members() {
     let mut many = vec![file("a", 0o644, &vec![0; 9 << 20])];
     many.extend((0..300).map(|count| special(&format!("a{count}"), EntryType::Link, "a")));
     refused(&[good(), Layer::new(GZIP, &many)], &["`a`", "more than 256 hard links", "more than 8388608 bytes"]);
+    // 8 MiB, packed 8 KiB, that would be written as 5 GB.
+    let mut copies = vec![file("a", 0o644, &vec![0; 8 << 20])];
+    copies.extend((0..600).map(|count| special(&format!("a{count:03}"), EntryType::Link, "a")));
+    let copies = Layer::new(GZIP, &copies);
+    assert!(copies.bytes.len() < 20_000, "{}", copies.bytes.len());
+    refused(
+        &[good(), copies],
+        &["`a510`", "files of the image have more than 4294967296 bytes", "hard link", "do not use"],
+    );
 }
 
 /// What engines write and dpkg does not: it becomes a layer.

@@ -12,6 +12,7 @@ mod flatten;
 mod os_release;
 #[cfg(test)]
 pub(crate) mod sample;
+mod tree;
 
 pub use flatten::{Content, Node};
 
@@ -23,8 +24,9 @@ use crate::digest::{Digest, HashReader};
 use crate::error::Result;
 use crate::tarball::{self, Body, Dialect, Member};
 use flatten::{Nodes, Upper};
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 use std::io::{self, Read};
+use tree::Tree;
 
 /// Bytes of the files of an image that are looked into. A desktop's package lists have 15 MiB.
 const TEXT_MAX: u64 = 64 << 20;
@@ -38,7 +40,11 @@ pub const REMEDY: &str = "do not use this image; name another one, or ask who ma
 
 /// What container engines write. A folder is there again in many layers; what is done for each of the folders above a path
 /// must stay little.
-const LAYER: Dialect = Dialect { whole: "layer", remedy: REMEDY, has_pax: true, may_repeat: true, parts_max: 256 };
+const LAYER: Dialect =
+    Dialect { whole: "layer", remedy: REMEDY, has_pax: true, may_repeat: true, parts_max: 256, is_known: false };
+
+/// A layer that was read before.
+const KNOWN_LAYER: Dialect = Dialect { is_known: true, ..LAYER };
 
 /// One layer. Its compressed bytes must be what their digest says: that is the caller's to check.
 pub struct Layer {
@@ -55,7 +61,7 @@ pub struct Layer {
 /// The root file system of an image. Made by [`Base::read`] only.
 pub struct Base {
     layers: Vec<Layer>,
-    nodes: Nodes,
+    tree: Tree,
     /// What is looked into, once for each file, whatever the number of its paths.
     texts: BTreeMap<Content, Vec<u8>>,
 }
@@ -72,9 +78,9 @@ impl Base {
 
     fn bounded(layers: Vec<Layer>, limit: u64, cancel: &Cancel) -> Result<Self> {
         let mut nodes = Nodes::new();
-        for (place, layer) in layers.iter().enumerate() {
+        for (place, layer) in (0..).zip(&layers) {
             let mut upper = Upper::new(layer.name(), place);
-            let found = layer.walk(limit, &mut |member| {
+            let found = layer.walk(&LAYER, limit, &mut |member| {
                 cancel::check(cancel, &layer.name())?;
                 upper.take(member)
             })?;
@@ -84,27 +90,29 @@ impl Base {
             }
             nodes.put(upper)?;
         }
-        let mut base = Base { layers, nodes, texts: BTreeMap::new() };
+        let mut base = Base { layers, tree: Tree::new(nodes), texts: BTreeMap::new() };
         base.texts = base.look(cancel)?;
         Ok(base)
     }
 
     /// Reads the files that are looked into.
     fn look(&self, cancel: &Cancel) -> Result<BTreeMap<Content, Vec<u8>>> {
-        let mut wished: BTreeMap<Content, VecDeque<(Content, &[u8])>> = BTreeMap::new();
-        for (path, content) in self.nodes.read()? {
-            wished.entry(content).or_insert_with(|| VecDeque::from([(content, path)]));
-        }
+        let mut wished: Vec<(Content, &[u8])> =
+            self.tree.read()?.into_iter().map(|(path, content)| (content, path)).collect();
+        wished.sort_by_key(|(content, _)| *content);
+        wished.dedup_by_key(|(content, _)| *content);
+        let wished = wished.into_iter().map(|(content, path)| (content, (content, path))).collect();
         let (mut texts, mut left) = (BTreeMap::new(), TEXT_MAX);
         let progress = || cancel::check(cancel, "base image");
-        self.contents(wished, &progress, &mut |(content, path), size, bytes| {
-            let layer = self.layers[content.layer].name();
+        self.contents(wished, &progress, &mut |&(content, path), size, bytes| {
+            let layer = self.layers[content.layer as usize].name();
             left = left.checked_sub(size).ok_or_else(|| {
                 let path = String::from_utf8_lossy(path);
                 let cause = "with it, the files that say what the image is have more than";
                 LAYER.refused(&layer, format!("member `{path}`: {cause} {TEXT_MAX} bytes"))
             })?;
-            let mut text = Vec::new();
+            // It was bounded just now; a buffer that grows would keep up to twice of it.
+            let mut text = Vec::with_capacity(size as usize);
             bytes.read_to_end(&mut text).map_err(|error| LAYER.failed(&layer, error))?;
             texts.insert(content, text);
             Ok(())
@@ -114,12 +122,12 @@ impl Base {
 
     /// All paths in their order.
     pub fn nodes(&self) -> impl Iterator<Item = (&[u8], &Node)> {
-        self.nodes.iter()
+        self.tree.iter()
     }
 
     /// What is at a path.
     pub fn node(&self, path: &[u8]) -> Option<&Node> {
-        self.nodes.get(path)
+        self.tree.get(path)
     }
 
     /// The content of a file, if it is one of those that are looked into: os-release, account tables, the package database's
@@ -142,37 +150,35 @@ impl Base {
     /// Calls `progress` at every member.
     ///
     /// # Errors
-    /// [`crate::error::Kind::Trust`] when copies of files come to too much, else as [`Base::read`]; whatever `progress` and
-    /// `take` fail with.
+    /// [`crate::error::Kind::Trust`] when a large file has too many paths, else as [`Base::read`]; whatever `progress` and `take` fail
+    /// with.
     pub fn contents<T>(
         &self,
-        wished: BTreeMap<Content, VecDeque<T>>,
+        mut wished: Vec<(Content, T)>,
         progress: &dyn Fn() -> Result<()>,
-        take: &mut dyn FnMut(T, u64, &mut dyn Read) -> Result<()>,
+        take: &mut dyn FnMut(&T, u64, &mut dyn Read) -> Result<()>,
     ) -> Result<()> {
-        let mut by_layer: BTreeMap<usize, BTreeMap<usize, VecDeque<T>>> = BTreeMap::new();
-        for (content, wishes) in wished {
-            by_layer.entry(content.layer).or_default().insert(content.member, wishes);
-        }
-        let mut left = LAYER_MAX;
-        for (place, mut wishes) in by_layer {
-            let layer = &self.layers[place];
+        wished.sort_by_key(|(content, _)| *content);
+        for wished in wished.chunk_by(|(a, _), (b, _)| a.layer == b.layer) {
+            let layer = &self.layers[wished[0].0.layer as usize];
+            let mut files: Vec<&[(Content, T)]> = wished.chunk_by(|(a, _), (b, _)| a == b).collect();
             let mut is_first = true;
-            while !wishes.is_empty() {
-                let mut count = 0;
-                layer.walk(LAYER_MAX, &mut |member| {
+            while !files.is_empty() {
+                let (mut count, mut next) = (0, files.iter_mut().peekable());
+                layer.walk(&KNOWN_LAYER, LAYER_MAX, &mut |member| {
                     progress()?;
                     let Body::File { size, content } = member.body else { return Ok(()) };
-                    let wished = wishes.get_mut(&count);
+                    let file = next.next_if(|file| file[0].0.member == count);
                     count += 1;
-                    let Some(wished) = wished else { return Ok(()) };
+                    let Some(file) = file else { return Ok(()) };
                     if is_first {
-                        layer.bound(&member.path, size, wished.len(), &mut left)?;
+                        layer.bound(&member.path, size, file.len())?;
                     }
-                    let at_once = if is_first || size > COPY_MAX { 1 } else { wished.len() };
-                    layer.serve(wished.drain(..at_once), size, content, take)
+                    let (now, later) = file.split_at(if is_first || size > COPY_MAX { 1 } else { file.len() });
+                    *file = later;
+                    layer.serve(now, size, content, take)
                 })?;
-                wishes.retain(|_, wishes| !wishes.is_empty());
+                files.retain(|file| !file.is_empty());
                 is_first = false;
             }
         }
@@ -185,18 +191,12 @@ impl Layer {
         format!("layer {}", self.sha256.oci())
     }
 
-    /// Refuses a file of so many paths that copying it to all of them would not end.
-    fn bound(&self, path: &[u8], size: u64, paths: usize, left: &mut u64) -> Result<()> {
-        let refuse = |cause: String| {
-            Err(LAYER.refused(&self.name(), format!("member `{}`: {cause}", String::from_utf8_lossy(path))))
-        };
+    /// Refuses a file of so many paths that reading it for each of them would not end.
+    fn bound(&self, path: &[u8], size: u64, paths: usize) -> Result<()> {
         if size > COPY_MAX && paths > PASSES_MAX {
-            return refuse(format!("has more than {PASSES_MAX} hard links to it and more than {COPY_MAX} bytes"));
-        }
-        let copies = size.saturating_mul(paths.saturating_sub(1) as u64);
-        match left.checked_sub(copies) {
-            Some(rest) => *left = rest,
-            None => return refuse(format!("copies for hard links have more than {LAYER_MAX} bytes with those to it")),
+            let path = String::from_utf8_lossy(path);
+            let cause = format!("has more than {PASSES_MAX} hard links to it and more than {COPY_MAX} bytes");
+            return Err(LAYER.refused(&self.name(), format!("member `{path}`: {cause}")));
         }
         Ok(())
     }
@@ -204,27 +204,27 @@ impl Layer {
     /// Hands the content of a file to one wish as it comes, or to several after one another.
     fn serve<T>(
         &self,
-        mut wishes: impl ExactSizeIterator<Item = T>,
+        wishes: &[(Content, T)],
         size: u64,
         content: &mut dyn Read,
-        take: &mut dyn FnMut(T, u64, &mut dyn Read) -> Result<()>,
+        take: &mut dyn FnMut(&T, u64, &mut dyn Read) -> Result<()>,
     ) -> Result<()> {
-        if wishes.len() == 1 {
-            return wishes.try_for_each(|wish| take(wish, size, content));
+        if let [(_, wish)] = wishes {
+            return take(wish, size, content);
         }
         let mut bytes = Vec::new();
         content.read_to_end(&mut bytes).map_err(|error| LAYER.failed(&self.name(), error))?;
-        wishes.try_for_each(|wish| take(wish, size, &mut bytes.as_slice()))
+        wishes.iter().try_for_each(|(_, wish)| take(wish, size, &mut bytes.as_slice()))
     }
 
     /// Hands every member to `visit`; the digest of the whole tar.
-    fn walk(&self, limit: u64, visit: &mut dyn FnMut(Member<'_>) -> Result<()>) -> Result<Digest> {
+    fn walk(&self, dialect: &Dialect, limit: u64, visit: &mut dyn FnMut(Member<'_>) -> Result<()>) -> Result<Digest> {
         let name = self.name();
         let damaged = |error: io::Error| LAYER.failed(&name, error);
         let input = (self.open)().map_err(damaged)?;
         let plain = compress::reader(input, Some(self.format), limit).map_err(damaged)?;
         let mut tar = HashReader::new(plain);
-        tarball::walk(&name, &LAYER, &mut tar, visit)?;
+        tarball::walk(&name, dialect, &mut tar, visit)?;
         // To the end of everything: checksums of compressed streams stand there.
         io::copy(&mut tar, &mut io::sink()).map_err(damaged)?;
         Ok(tar.finish())
@@ -239,17 +239,17 @@ mod tests {
 
     /// Path and content of all files, in the order in which they are handed out.
     fn contents(base: &Base, progress: &dyn Fn() -> Result<()>) -> Result<Vec<(String, Vec<u8>)>> {
-        let mut wished: BTreeMap<Content, VecDeque<String>> = BTreeMap::new();
+        let mut wished = Vec::new();
         for (path, node) in base.nodes() {
             let Node::File { content, .. } = node else { continue };
-            wished.entry(*content).or_default().push_back(String::from_utf8_lossy(path).into_owned());
+            wished.push((*content, String::from_utf8_lossy(path).into_owned()));
         }
         let mut found = Vec::new();
         base.contents(wished, progress, &mut |path, size, content| {
             let mut bytes = Vec::new();
             content.read_to_end(&mut bytes).unwrap();
             assert_eq!(bytes.len() as u64, size, "{path}");
-            found.push((path, bytes));
+            found.push((path.clone(), bytes));
             Ok(())
         })?;
         Ok(found)
@@ -279,20 +279,14 @@ mod tests {
     }
 
     #[test]
-    fn copies_are_bounded() {
+    fn passes_are_bounded() {
         let base = base(&[vec![]]).unwrap();
         let layer = &base.layers[0];
-        let refused = |size, paths, left, cause: &str| {
-            let error = layer.bound(b"a", size, paths, &mut { left }).unwrap_err();
-            assert!(error.object() == layer.name() && error.cause().contains(cause), "{error}");
-            assert!(error.cause().contains("member `a`"), "{error}");
-        };
-        refused(COPY_MAX + 1, PASSES_MAX + 1, LAYER_MAX, "more than 256 hard links to it and more than 8388608 bytes");
-        refused(COPY_MAX, 1_000_000, LAYER_MAX, "more than 17179869184 bytes");
-        let mut left = 10;
-        layer.bound(b"a", 5, 3, &mut left).unwrap();
-        assert_eq!(left, 0);
-        refused(1, 2, left, "copies for hard links");
+        let error = layer.bound(b"a", COPY_MAX + 1, PASSES_MAX + 1).unwrap_err();
+        assert_eq!((error.kind(), error.object()), (Kind::Trust, layer.name().as_str()));
+        assert_eq!(error.cause(), "member `a`: has more than 256 hard links to it and more than 8388608 bytes");
+        layer.bound(b"a", COPY_MAX + 1, PASSES_MAX).unwrap();
+        layer.bound(b"a", COPY_MAX, 1_000_000).unwrap();
     }
 
     #[test]

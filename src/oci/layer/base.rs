@@ -18,8 +18,8 @@ use super::rules::{self, Rules};
 use super::{Recipe, top_link};
 use crate::deb::Stanza;
 use crate::error::{Error, Kind, Result};
-use crate::oci::base::{Base, Content, Node, REMEDY};
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use crate::oci::base::{Base, Node, REMEDY};
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write;
 
 /// A base with what its package database says.
@@ -40,9 +40,9 @@ pub(super) struct Below<'a> {
     replaced: BTreeSet<String>,
 }
 
-/// A file on its way: path in the layer, mode, time.
-struct Wish {
-    path: Vec<u8>,
+/// A file on its way: path in the base, mode, time.
+struct Wish<'a> {
+    path: &'a [u8],
     mode: u32,
     mtime: u64,
 }
@@ -74,7 +74,7 @@ impl<'a> Below<'a> {
         for (name, architecture) in packages {
             architectures.entry(name).or_default().push(architecture);
         }
-        let (mut others, mut listed) = (BTreeSet::new(), BTreeSet::new());
+        let mut superseded = BTreeSet::new();
         let status = String::from_utf8_lossy(base.text(&format!("{FOLDER}/status")).unwrap_or_default());
         for paragraph in status.split("\n\n").map(|text| text.trim_matches('\n')).filter(|text| !text.is_empty()) {
             progress()?;
@@ -83,20 +83,30 @@ impl<'a> Below<'a> {
             let architecture = stanza.get("Architecture").unwrap_or_default().to_owned();
             let same = |arch: &&str| *arch == architecture || *arch == "all" || architecture == "all";
             let is_replaced = architectures.get(name.as_str()).is_some_and(|found| found.iter().any(same));
-            // A list is read once, whatever the number of paragraphs that it would belong to.
-            let is_new = listed.insert((stem.clone(), is_replaced));
-            let paths = if is_new { below.listed(&stem) } else { Vec::new() };
             if is_replaced {
-                below.superseded.extend(paths);
+                superseded.insert(stem);
                 below.replaced.insert(name);
             } else {
-                others.extend(paths);
                 below.stems.insert(stem.clone());
                 below.kept.insert((name, architecture), (stem, format!("{paragraph}\n\n")));
             }
         }
-        below.superseded.retain(|path| !others.contains(path));
+        below.supersede(&superseded, progress)?;
         Ok(Some(below))
+    }
+
+    /// Learns the paths of the packages that give way. A list is read once, whatever the number of paragraphs that it would
+    /// belong to; those of the others, nearly all paths of a base, are not held together.
+    fn supersede(&mut self, stems: &BTreeSet<String>, progress: &dyn Fn() -> Result<()>) -> Result<()> {
+        let mut paths: BTreeSet<Vec<u8>> = stems.iter().flat_map(|stem| self.listed(stem)).collect();
+        for stem in self.stems.iter().filter(|_| !stems.is_empty()) {
+            progress()?;
+            for path in self.listed(stem) {
+                paths.remove(&path);
+            }
+        }
+        self.superseded = paths;
+        Ok(())
     }
 
     /// The account tables.
@@ -167,21 +177,19 @@ impl<'a> Below<'a> {
                 assembler.symlink(&path, target, *mtime, Owner::Tool)?;
             }
         }
-        let mut wished: BTreeMap<Content, VecDeque<Wish>> = BTreeMap::new();
+        let mut wished = Vec::new();
         for (path, node) in self.base.nodes() {
             progress()?;
-            let Node::File { mode, mtime, content } = node else { continue };
-            if let Some(path) = self.placed(assembler, path)? {
-                let wish = Wish { path, mode: mode & 0o777, mtime: *mtime };
-                wished.entry(*content).or_default().push_back(wish);
+            let Node::File { mode, mtime, content, .. } = node else { continue };
+            if self.placed(assembler, path)?.is_some() {
+                wished.push((*content, Wish { path, mode: mode & 0o777, mtime: *mtime }));
             }
         }
         self.base.contents(wished, progress, &mut |Wish { path, mode, mtime }, size, content| {
             // Two paths of the base can become one by merged /usr.
-            if assembler.is_free(&path) {
-                assembler.file(&path, (mode, mtime), size, content, Owner::Tool)
-            } else {
-                Ok(())
+            match self.rules.place(path).filter(|path| assembler.is_free(path)) {
+                Some(path) => assembler.file(&path, (*mode, *mtime), size, content, Owner::Tool),
+                None => Ok(()),
             }
         })
     }

@@ -216,6 +216,11 @@ impl<'a> Flow<'a> {
         }
     }
 
+    /// Frees what was kept to be used again: no package is left.
+    pub(super) fn let_go(&self) {
+        self.lock().spare = Vec::new();
+    }
+
     /// The writer goes away when this is dropped, by whatever way: the reading threads end.
     pub(super) fn stopper(&self) -> Stopper<'_, 'a> {
         Stopper(self)
