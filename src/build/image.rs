@@ -14,7 +14,7 @@ use crate::error::{Error, Kind, Result};
 use crate::heap;
 use crate::lock::{BaseLock, ImageLock, PackageLock};
 use crate::oci::image::Description;
-use crate::oci::{self, Image, layer};
+use crate::oci::{self, Image, Open, layer};
 use crate::store::Store;
 use rayon::prelude::*;
 use std::fs::File;
@@ -141,7 +141,7 @@ fn input(package: &PackageLock, store: &Store) -> Result<layer::Package> {
 }
 
 /// Opens a blob of the store whose bytes were checked just now; `object` is what errors call it.
-pub(super) fn opener(sha256: &Digest, object: &str, store: &Store) -> Result<layer::Open> {
+pub(super) fn opener(sha256: &Digest, object: &str, store: &Store) -> Result<Open> {
     if !store.contains(sha256) {
         return Err(Error::new(Kind::Unavailable, object, "is not in the store")
             .remedy("run `snpforge fetch` where there is a network"));

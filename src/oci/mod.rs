@@ -8,10 +8,14 @@ pub mod layout;
 pub mod manifest;
 
 use crate::digest::Digest;
+use std::io::{self, Read};
 use std::path::PathBuf;
 
 /// Bytes of the largest layer, packed and not: as for packages, far beyond any real one.
 const LAYER_MAX: u64 = 16 << 30;
+
+/// Opens the bytes of a package or a layer from their start. Called more than once, from several threads.
+pub type Open = Box<dyn Fn() -> io::Result<Box<dyn Read + Send>> + Send + Sync>;
 
 /// A finished image: one layer in the store and its two documents.
 #[derive(Clone, Debug, PartialEq, Eq)]

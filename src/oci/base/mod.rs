@@ -16,8 +16,7 @@ mod tree;
 
 pub use flatten::{Content, Node};
 
-use super::LAYER_MAX;
-use super::layer::Open;
+use super::{LAYER_MAX, Open};
 use crate::cancel::{self, Cancel};
 use crate::compress::{self, Format};
 use crate::digest::{Digest, HashReader};
@@ -150,8 +149,8 @@ impl Base {
     /// Calls `progress` at every member.
     ///
     /// # Errors
-    /// [`crate::error::Kind::Trust`] when a large file has too many paths, else as [`Base::read`]; whatever `progress` and `take` fail
-    /// with.
+    /// [`crate::error::Kind::Trust`] when a large file has too many paths, else as [`Base::read`]; whatever `progress` and
+    /// `take` fail with.
     pub fn contents<T>(
         &self,
         mut wished: Vec<(Content, T)>,

@@ -36,6 +36,7 @@ use crate::definition::Root;
 use crate::digest::{Digest, Hashing};
 use crate::error::{Error, Kind, Result};
 use crate::heap;
+use crate::oci::Open;
 use crate::oci::base::Base;
 use crate::report::{Report, Unit};
 use assemble::{Assembler, Owner};
@@ -52,9 +53,6 @@ pub const WORKERS: usize = 3;
 /// The same with a base, whose paths and package lists are held meanwhile. With two, a build above 80 000 files took 16 MiB
 /// more, for the second decoder and what both read ahead, and passed what commands may hold.
 const WORKERS_ABOVE: usize = 1;
-
-/// Opens a package's bytes from their start. Called more than once, from several threads.
-pub type Open = Box<dyn Fn() -> io::Result<Box<dyn Read + Send>> + Send + Sync>;
 
 /// A package that goes into a layer. Its bytes must be what the lock says: that is the caller's to check.
 pub struct Package {
