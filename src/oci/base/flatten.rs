@@ -1,62 +1,18 @@
 //! One layer on top of others.
 
-use super::LAYER;
-use crate::error::{Error, Result};
-use crate::tarball::{Body, Member, parents};
+use super::node::Node;
+use super::upper::{NAMES_MAX, Upper};
+use crate::error::Result;
+use crate::tarball::parents;
 use std::collections::BTreeMap;
 use std::ops::Bound;
 
-/// Paths of a whole image: as of one package.
+/// Paths of a whole image: as many as of one package.
 const NODES_MAX: usize = 1_000_000;
-/// Bytes of their names and of links' targets; the same for one layer.
-const NAMES_MAX: usize = 256 << 20;
 /// Bytes of their files. A hard link counts as a file, for it becomes one: so this is what an image can have written to the
 /// disk, however few bytes its layers have. Seven times the root that all components are built in (`images/debian-12`, 0.56
 /// GB): far above what a base for such a root brings.
 const FILES_MAX: u64 = 4 << 30;
-/// A file of this beginning takes away what its name goes on with.
-const WHITEOUT: &[u8] = b".wh.";
-/// In a folder: nothing of the layers below is left in it.
-const OPAQUE: &[u8] = b".wh..wh..opq";
-/// Beginning of the names that aufs, an old way to stack folders, kept for itself.
-const AUFS: &[u8] = b".wh..wh.";
-
-/// Where the content of a file is: the layer, and which of its files.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Content {
-    pub(super) layer: u32,
-    /// A tar of LAYER_MAX bytes has fewer headers than this can count.
-    pub(super) member: u32,
-}
-
-/// What is at a path.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Node {
-    /// A folder.
-    Folder {
-        /// Permission bits (12 bits).
-        mode: u32,
-    },
-    /// A symbolic link.
-    Symlink {
-        /// Its target as it stands in the layer.
-        target: Box<[u8]>,
-        /// Seconds since 1970.
-        mtime: u64,
-    },
-    /// A regular file.
-    File {
-        /// Permission bits (12 bits).
-        mode: u32,
-        /// Seconds since 1970.
-        mtime: u64,
-        /// Its length.
-        size: u64,
-        /// Where its bytes are.
-        content: Content,
-    },
-}
-
 /// All paths of some layers.
 pub(super) struct Nodes {
     paths: BTreeMap<Box<[u8]>, Node>,
@@ -64,88 +20,6 @@ pub(super) struct Nodes {
     left: usize,
     /// Bytes that files may still have.
     files: u64,
-}
-
-/// One layer, before it is put on others.
-pub(super) struct Upper {
-    layer: String,
-    place: u32,
-    members: u32,
-    /// Bytes that names may still have.
-    left: usize,
-    nodes: BTreeMap<Box<[u8]>, Node>,
-    /// Paths that are taken away, each with the member that says so.
-    removed: BTreeMap<Vec<u8>, Vec<u8>>,
-    /// Folders that are emptied, the same.
-    opaque: BTreeMap<Vec<u8>, Vec<u8>>,
-}
-
-impl Upper {
-    pub(super) fn new(layer: String, place: u32) -> Self {
-        let (nodes, removed, opaque) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
-        Upper { layer, place, members: 0, left: NAMES_MAX, nodes, removed, opaque }
-    }
-
-    /// Takes one member in.
-    pub(super) fn take(&mut self, member: Member<'_>) -> Result<()> {
-        let Member { path, mode, mtime, body } = member;
-        let number = self.members;
-        if let Body::File { .. } = body {
-            self.members += 1;
-        }
-        if path.is_empty() || self.is_mark(&path)? {
-            return Ok(());
-        }
-        let node = match body {
-            Body::Folder => Node::Folder { mode },
-            Body::Symlink(target) => Node::Symlink { target: target.into(), mtime },
-            Body::File { size, .. } => {
-                Node::File { mode, mtime, size, content: Content { layer: self.place, member: number } }
-            }
-            Body::HardLink(target) => match self.nodes.get(target.as_slice()) {
-                Some(file @ Node::File { .. }) => file.clone(),
-                _ => return Err(self.refuse(&path, "hard link to what is no file".into())),
-            },
-        };
-        self.left = self.left.checked_sub(node.weight(&path)).ok_or_else(|| {
-            self.refuse(&path, format!("names and targets of links of the layer have more than {NAMES_MAX} bytes"))
-        })?;
-        self.nodes.insert(path.into(), node);
-        Ok(())
-    }
-
-    /// Whether a path only says what becomes of the layers below.
-    fn is_mark(&mut self, path: &[u8]) -> Result<bool> {
-        let (folder, name) = match path.iter().rposition(|byte| *byte == b'/') {
-            Some(at) => (&path[..at], &path[at + 1..]),
-            None => (&b""[..], path),
-        };
-        if name == OPAQUE {
-            self.opaque.insert(folder.to_vec(), path.to_vec());
-            return Ok(true);
-        }
-        if path.split(|byte| *byte == b'/').any(|part| part.starts_with(AUFS)) {
-            return Ok(true);
-        }
-        if folder.split(|byte| *byte == b'/').any(|part| part.starts_with(WHITEOUT)) {
-            return Err(self.refuse(path, "lies below a mark that something is not there".into()));
-        }
-        let Some(gone) = name.strip_prefix(WHITEOUT) else { return Ok(false) };
-        if [&b""[..], b".", b".."].contains(&gone) {
-            return Err(self.refuse(path, "marks no name as not there".into()));
-        }
-        let mut removed = folder.to_vec();
-        if !folder.is_empty() {
-            removed.push(b'/');
-        }
-        removed.extend_from_slice(gone);
-        self.removed.insert(removed, path.to_vec());
-        Ok(true)
-    }
-
-    fn refuse(&self, path: &[u8], cause: String) -> Error {
-        LAYER.refused(&self.layer, format!("member `{}`: {cause}", String::from_utf8_lossy(path)))
-    }
 }
 
 impl Nodes {
@@ -255,35 +129,6 @@ impl Nodes {
     }
 }
 
-impl Node {
-    /// Bytes of its name and of what it links to.
-    fn weight(&self, path: &[u8]) -> usize {
-        match self {
-            Node::Symlink { target, .. } => path.len() + target.len(),
-            Node::Folder { .. } | Node::File { .. } => path.len(),
-        }
-    }
-
-    /// Bytes of its content.
-    fn size(&self) -> u64 {
-        match self {
-            Node::File { size, .. } => *size,
-            Node::Folder { .. } | Node::Symlink { .. } => 0,
-        }
-    }
-
-    /// What it is, if it is no folder.
-    pub(super) fn no_folder(&self) -> Option<String> {
-        match self {
-            Node::Folder { .. } => None,
-            Node::Symlink { target, .. } => {
-                Some(format!("is a symbolic link to `{}`", String::from_utf8_lossy(target)))
-            }
-            Node::File { .. } => Some("is a file".into()),
-        }
-    }
-}
-
 /// Why nothing can be at a place below `node`.
 fn below(parent: &[u8], node: &Node) -> String {
     let parent = String::from_utf8_lossy(parent);
@@ -329,7 +174,8 @@ mod tests {
     #[test]
     fn names_are_bounded() {
         fn upper(left: usize, members: &[(&str, &str)]) -> Result<Upper> {
-            let mut upper = Upper { left, ..Upper::new("layer x".into(), 0) };
+            let mut upper = Upper::new("layer x".into(), 0);
+            upper.left = left;
             for (path, target) in members {
                 let body = Body::Symlink(target.as_bytes().to_vec());
                 upper.take(tarball::Member { path: path.as_bytes().to_vec(), mode: 0o777, mtime: 0, body })?;

@@ -7,55 +7,37 @@
 //! Refused besides what a package must not hold: names and marks below a symbolic link (also one of a layer below), hard
 //! links to other layers, a link in place of a file that is looked into, and a tar that has not the digest the image's
 //! configuration says.
+//!
+//! Within: `layer` (one as it comes), `upper` (one by itself), `flatten` (one on others), `tree` (all paths in the end), `node`
+//! (what is at one), `os_release` (the file's text).
 
 mod flatten;
+mod layer;
+mod node;
 mod os_release;
 #[cfg(test)]
 pub(crate) mod sample;
 mod tree;
+mod upper;
 
-pub use flatten::{Content, Node};
+pub use layer::Layer;
+pub use node::{Content, Node};
 
-use super::{LAYER_MAX, Open};
+use super::LAYER_MAX;
 use crate::cancel::{self, Cancel};
-use crate::compress::{self, Format};
-use crate::digest::{Digest, HashReader};
 use crate::error::Result;
-use crate::tarball::{self, Body, Dialect, Member};
-use flatten::{Nodes, Upper};
+use crate::tarball::Body;
+use flatten::Nodes;
+use layer::{COPY_MAX, KNOWN_LAYER, LAYER};
 use std::collections::BTreeMap;
-use std::io::{self, Read};
+use std::io::Read;
 use tree::Tree;
+use upper::Upper;
 
 /// Bytes of the files of an image that are looked into. A desktop's package lists have 15 MiB.
 const TEXT_MAX: u64 = 64 << 20;
-/// Bytes of a file that is held while it is copied to all of its paths; a larger one takes a pass over the layer for each.
-const COPY_MAX: u64 = 8 << 20;
-/// Paths of such a larger file.
-const PASSES_MAX: usize = 256;
-
 /// What to do about an image that is refused.
 pub const REMEDY: &str = "do not use this image; name another one, or ask who made it";
-
-/// What container engines write. A folder is there again in many layers; what is done for each of the folders above a path
-/// must stay little.
-const LAYER: Dialect =
-    Dialect { whole: "layer", remedy: REMEDY, has_pax: true, may_repeat: true, parts_max: 256, is_known: false };
-
-/// A layer that was read before.
-const KNOWN_LAYER: Dialect = Dialect { is_known: true, ..LAYER };
-
-/// One layer. Its compressed bytes must be what their digest says: that is the caller's to check.
-pub struct Layer {
-    /// Digest of the compressed bytes, for messages.
-    pub sha256: Digest,
-    /// What the digest of the tar must be.
-    pub diff_id: Digest,
-    /// How it is packed.
-    pub format: Format,
-    /// The compressed bytes.
-    pub open: Open,
-}
 
 /// The root file system of an image. Made by [`Base::read`] only.
 pub struct Base {
@@ -185,56 +167,15 @@ impl Base {
     }
 }
 
-impl Layer {
-    fn name(&self) -> String {
-        format!("layer {}", self.sha256.oci())
-    }
-
-    /// Refuses a file of so many paths that reading it for each of them would not end.
-    fn bound(&self, path: &[u8], size: u64, paths: usize) -> Result<()> {
-        if size > COPY_MAX && paths > PASSES_MAX {
-            let path = String::from_utf8_lossy(path);
-            let cause = format!("has more than {PASSES_MAX} hard links to it and more than {COPY_MAX} bytes");
-            return Err(LAYER.refused(&self.name(), format!("member `{path}`: {cause}")));
-        }
-        Ok(())
-    }
-
-    /// Hands the content of a file to one wish as it comes, or to several after one another.
-    fn serve<T>(
-        &self,
-        wishes: &[(Content, T)],
-        size: u64,
-        content: &mut dyn Read,
-        take: &mut dyn FnMut(&T, u64, &mut dyn Read) -> Result<()>,
-    ) -> Result<()> {
-        if let [(_, wish)] = wishes {
-            return take(wish, size, content);
-        }
-        let mut bytes = Vec::new();
-        content.read_to_end(&mut bytes).map_err(|error| LAYER.failed(&self.name(), error))?;
-        wishes.iter().try_for_each(|(_, wish)| take(wish, size, &mut bytes.as_slice()))
-    }
-
-    /// Hands every member to `visit`; the digest of the whole tar.
-    fn walk(&self, dialect: &Dialect, limit: u64, visit: &mut dyn FnMut(Member<'_>) -> Result<()>) -> Result<Digest> {
-        let name = self.name();
-        let damaged = |error: io::Error| LAYER.failed(&name, error);
-        let input = (self.open)().map_err(damaged)?;
-        let plain = compress::reader(input, Some(self.format), limit).map_err(damaged)?;
-        let mut tar = HashReader::new(plain);
-        tarball::walk(&name, dialect, &mut tar, visit)?;
-        // To the end of everything: checksums of compressed streams stand there.
-        io::copy(&mut tar, &mut io::sink()).map_err(damaged)?;
-        Ok(tar.finish())
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use super::layer::PASSES_MAX;
     use super::sample::{base, file, folder, hard, pax, refused};
     use super::*;
+    use crate::compress::Format;
+    use crate::digest::Digest;
     use crate::error::{Error, Kind};
+    use std::io;
 
     /// Path and content of all files, in the order in which they are handed out.
     fn contents(base: &Base, progress: &dyn Fn() -> Result<()>) -> Result<Vec<(String, Vec<u8>)>> {

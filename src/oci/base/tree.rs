@@ -2,7 +2,8 @@
 //! layer is made from them: so all names are in one piece, without a piece of memory for each.
 
 use super::REMEDY;
-use super::flatten::{Content, Node, Nodes};
+use super::flatten::Nodes;
+use super::node::{Content, Node};
 use crate::error::{Error, Kind, Result};
 
 /// The files that are looked into, besides the package database's lists and triggers.
