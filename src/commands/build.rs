@@ -1,6 +1,6 @@
 //! `build`, `plan` and `fetch`.
 
-use super::lock;
+use super::locked;
 use super::session::Session;
 use crate::cli::{Build, PlanArgs, ProfileName, Which};
 use crate::terminal;
@@ -26,7 +26,7 @@ pub fn build(arguments: &Build, session: &Session) -> Result<()> {
         match products(arguments, &wished, session, borders) {
             Err(error) if error.kind() == Kind::Gone && !arguments.which.locked => {
                 borders.report.warn(format!("{error}"));
-                lock::without_the_gone(&arguments.which, borders)?;
+                locked::without_the_gone(&arguments.which, borders)?;
                 products(arguments, &wished, session, borders)
             }
             Err(error) if error.kind() == Kind::Gone => Err(error.remedy(format!(
@@ -69,7 +69,7 @@ fn with<T>(which: &Which, offline: bool, session: &Session, work: impl FnOnce(&B
     session.with(offline, |borders| {
         let own = || borders.project.release(&which.release).map(|release| release.image);
         work(borders).map_err(|error| match which.image.clone().map_or_else(own, Ok) {
-            Ok(image) if !offline => lock::elsewhere(error, Some(&which.release), &image, borders.project),
+            Ok(image) if !offline => locked::elsewhere(error, Some(&which.release), &image, borders.project),
             _ => error,
         })
     })
@@ -123,7 +123,7 @@ fn make(which: &Which, wished: &[Component], borders: &Borders<'_>) -> Result<Pl
         ProfileName::Lean => Profile::Lean,
         ProfileName::Server => Profile::Server,
     };
-    plan::make(lock::documents(which, wished, borders)?, wished, profile)
+    plan::make(locked::documents(which, wished, borders)?, wished, profile)
 }
 
 fn components(words: &[String]) -> Result<Vec<Component>> {

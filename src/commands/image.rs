@@ -1,6 +1,6 @@
 //! `image build|list|export|load`.
 
-use super::lock;
+use super::locked;
 use super::session::Session;
 use crate::cli::{Compress, Image};
 use crate::terminal;
@@ -41,7 +41,7 @@ pub fn run(command: &Image, session: &Session) -> Result<()> {
 }
 
 fn made(name: &str, locked: bool, borders: &Borders<'_>) -> Result<oci::Image> {
-    let lock: ImageLock = lock::current(name, locked, borders)?;
+    let lock: ImageLock = locked::current(name, locked, borders)?;
     let definition = borders.project.image(name)?;
     if !borders.store.contains(&lock.diff_id) {
         fetch::image(&definition, &lock, borders)?;

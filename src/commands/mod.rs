@@ -6,6 +6,7 @@ pub mod doctor;
 pub mod image;
 pub mod import;
 pub mod lock;
+pub mod locked;
 pub mod seed;
 pub mod session;
 pub mod shell;
