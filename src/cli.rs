@@ -34,7 +34,7 @@ pub struct Common {
 pub enum Command {
     /// Build components and pack them with their checksums
     Build(Build),
-    /// Show what `build` would do and which results are already there; runs nothing
+    /// Show what `build` would do and which results are already there; runs nothing, writes nothing but a missing lock
     Plan(PlanArgs),
     /// Resolve a release and its image to exact inputs, and write them down
     Lock(Lock),
@@ -163,7 +163,7 @@ pub struct Lock {
     #[arg(long, default_value = DEFAULT_RELEASE, value_name = "NAME")]
     pub release: String,
     /// Lock this image only: NAME of images/NAME.toml
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", conflicts_with = "release")]
     pub image: Option<String>,
     /// Resolve anew although the lock fits: everything, or only the image or the sources of components
     #[arg(long, conflicts_with = "check", num_args = 0.., value_name = "WHAT",

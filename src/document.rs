@@ -11,10 +11,19 @@ use serde::de::DeserializeOwned;
 /// # Errors
 /// [`Kind::Document`] for a syntax error, an unknown key or a wrong type.
 pub fn parse<T: DeserializeOwned>(name: &str, text: &str) -> Result<T> {
-    toml::from_str(text).map_err(|error| {
-        Error::new(Kind::Document, name, error.to_string().trim_end())
-            .remedy("correct the marked line; the keys are described in the README under `Files you write`")
-    })
+    read(name, text, "correct the marked line; the keys are described in the README under `Files you write`")
+}
+
+/// As [`parse`], of a document that the tool writes: nobody corrects it by hand.
+///
+/// # Errors
+/// As [`parse`].
+pub fn parse_made<T: DeserializeOwned>(name: &str, text: &str) -> Result<T> {
+    read(name, text, "restore it from version control, or remove it and run `snpforge lock`")
+}
+
+fn read<T: DeserializeOwned>(name: &str, text: &str, remedy: &str) -> Result<T> {
+    toml::from_str(text).map_err(|error| Error::new(Kind::Document, name, error.to_string().trim_end()).remedy(remedy))
 }
 
 /// Writes a TOML document with `head` (comment lines) above it.

@@ -249,7 +249,7 @@ macro_rules! document_form {
             /// # Errors
             /// [`crate::error::Kind::Document`] for anything that is not understood, another format version included.
             pub fn parse(name: &str, text: &str) -> Result<Self> {
-                let lock: Self = document::parse(name, text)?;
+                let lock: Self = document::parse_made(name, text)?;
                 check_format(name, lock.format, FORMAT)?;
                 Ok(lock)
             }

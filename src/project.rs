@@ -85,39 +85,48 @@ impl Project {
     }
 
     /// The names of the files `folder/NAME.toml`, sorted.
-    fn names(&self, folder: &str) -> Vec<String> {
-        let entries = std::fs::read_dir(self.root.join(folder)).into_iter().flatten().flatten();
+    fn names(&self, folder: &str) -> Result<Vec<String>> {
+        let path = self.root.join(folder);
+        let entries = std::fs::read_dir(&path).and_then(Iterator::collect::<std::io::Result<Vec<_>>>);
+        let entries = entries.map_err(|error| Error::io(&path, "read", error))?.into_iter();
         let mut names: Vec<String> =
             entries.filter_map(|entry| entry.file_name().to_str()?.strip_suffix(".toml").map(str::to_owned)).collect();
         names.sort();
-        names
+        Ok(names)
     }
 
     /// The releases this project has.
-    pub fn releases(&self) -> Vec<String> {
+    ///
+    /// # Errors
+    /// [`Kind::Io`].
+    pub fn releases(&self) -> Result<Vec<String>> {
         self.names("releases")
     }
 
     /// The images this project has.
-    pub fn images(&self) -> Vec<String> {
+    ///
+    /// # Errors
+    /// [`Kind::Io`].
+    pub fn images(&self) -> Result<Vec<String>> {
         self.names("images")
     }
 
     fn read_text(&self, path: &str) -> Result<String> {
-        let whole = self.root.join(path);
-        std::fs::read_to_string(&whole).map_err(|error| Error::io(&whole, "read", error))
+        text(&self.root.join(path))
     }
 
     /// The text of `folder/NAME.toml`, with a helpful error for a name that does not exist.
     fn definition_text(&self, folder: &str, what: &str, name: &str) -> Result<String> {
-        let known = self.names(folder);
+        let known = self.names(folder)?;
         if !known.iter().any(|one| one == name) {
-            return Err(Error::new(
-                Kind::Usage,
-                format!("{what} `{name}`"),
-                format!("there is no {folder}/{name}.toml"),
-            )
-            .remedy(format!("choose one of: {}", known.join(", "))));
+            let cause = format!("there is no {folder}/{name}.toml");
+            let short = name.strip_prefix(&format!("{folder}/")).unwrap_or(name);
+            let meant = short.strip_suffix(".toml").or_else(|| short.strip_suffix(".lock")).unwrap_or(short);
+            let remedy = match known.iter().find(|one| *one == meant) {
+                Some(meant) => format!("write `{meant}`: a name, without folder and ending"),
+                None => format!("choose one of: {}", known.join(", ")),
+            };
+            return Err(Error::new(Kind::Usage, format!("{what} `{name}`"), cause).remedy(remedy));
         }
         self.read_text(&format!("{folder}/{name}.toml"))
     }
@@ -278,11 +287,19 @@ impl Project {
 }
 
 fn read_lock<T>(path: &Path, parse: fn(&str, &str) -> Result<T>) -> Result<Option<T>> {
-    match std::fs::read_to_string(path) {
-        Ok(text) => parse(&path.to_string_lossy(), &text).map(Some),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(Error::io(path, "read", error)),
+    if path.symlink_metadata().is_err_and(|error| error.kind() == std::io::ErrorKind::NotFound) {
+        return Ok(None);
     }
+    parse(&path.to_string_lossy(), &text(path)?).map(Some)
+}
+
+/// The text of a document.
+fn text(path: &Path) -> Result<String> {
+    let bytes = std::fs::read(path).map_err(|error| Error::io(path, "read", error))?;
+    String::from_utf8(bytes).map_err(|error| {
+        let cause = format!("is not UTF-8 text, from byte {} on", error.utf8_error().valid_up_to());
+        Error::new(Kind::Document, path.display(), cause).remedy("save it as UTF-8")
+    })
 }
 
 #[cfg(test)]

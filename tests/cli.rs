@@ -153,6 +153,35 @@ fn a_release_file_that_wishes_the_same_sources_keeps_the_tracked_lock() {
 }
 
 #[test]
+fn a_damaged_lock_is_restored_or_made_anew() {
+    let desk = Desk::new();
+    desk.edit("releases/debian.lock", |text| format!("<<<<<<< HEAD\n{text}"));
+    let ways = "restore it from version control, or remove it and run `snpforge lock`";
+    desk.fails(&["lock", "--release", "debian", "--check"], 3, &["releases/debian.lock", "line 1", ways]);
+}
+
+#[test]
+fn wrong_names_of_documents_are_told_with_the_right_ones() {
+    let desk = Desk::new();
+    let images = ["there is no images/nosuch.toml", "debian-12, ubuntu-22.04"];
+    desk.fails(&["lock", "--check", "--image", "nosuch"], 2, &images);
+    desk.fails(&["lock", "--image", "debian-12", "--release", "nosuch"], 2, &["--image", "--release"]);
+    for name in ["debian.toml", "releases/debian.toml", "debian.lock"] {
+        desk.fails(&["plan", "--release", name], 2, &[&format!("release `{name}`"), "write `debian`"]);
+    }
+    // What is advised is about the release that was asked for.
+    desk.fails(&["lock", "--check", "--release", "amd"], 4, &["`snpforge lock --image ubuntu-22.04`"]);
+    desk.edit("releases/amd.toml", |text| text.replace("ubuntu-22.04", "debian-12"));
+    desk.fails(&["lock", "--check", "--release", "amd"], 4, &["releases/amd.lock", "`snpforge lock --release amd`"]);
+    std::fs::write(desk.project().join("releases/amd.toml"), b"format = 1 # \xe4\n").unwrap();
+    desk.fails(
+        &["plan", "--release", "amd"],
+        3,
+        &["amd.toml", "is not UTF-8 text, from byte 13 on", "save it as UTF-8"],
+    );
+}
+
+#[test]
 fn a_lock_of_a_newer_version_says_so() {
     let desk = Desk::new();
     desk.edit("images/debian-12.lock", |text| text.replacen("format = 1", "format = 99", 1));

@@ -22,6 +22,7 @@ use crate::error::{Error, Kind, Result};
 use crate::fetch::Wanted;
 use crate::heap;
 use crate::lock::{FORMAT, ImageLock, PackageLock, ReleaseLock, SourceLock, SuiteLock};
+use crate::mirror;
 use crate::release::Release;
 use std::collections::BTreeMap;
 use wish::{Ask, Wish};
@@ -183,6 +184,17 @@ pub fn bases(release: &Release, archive: &str, epoch: Option<Epoch>, borders: &B
     Ok((borders.mirrors)(declared(release, archive)?, epoch)?.files)
 }
 
+/// Adds to the error about an archive that only a snapshot service tells of how to name a mirror of that.
+fn of_service(error: Error, archive: &Archive) -> Error {
+    if archive.snapshot_time.is_none() || error.kind() != Kind::Unavailable {
+        return error;
+    }
+    let variable = mirror::variable(archive.family);
+    error.also(format!(
+        "a mirror of the snapshot service has {{time}} in its URL in {variable}; others are not asked here"
+    ))
+}
+
 /// An archive's state: the one in the lock replayed by hash, if wished and possible, else as it is now.
 fn state(
     archive: &Archive,
@@ -216,7 +228,7 @@ fn state(
     }
     let locks = match locks {
         Some(locks) => locks,
-        None => site.refresh(need, borders.now, borders.cancel)?,
+        None => site.refresh(need, borders.now, borders.cancel).map_err(|error| of_service(error, archive))?,
     };
     let indexes = site.indexes(&locks, keep)?;
     Ok((locks, indexes))

@@ -74,7 +74,7 @@ fn side(word: &Path, session: &Session) -> Result<Side> {
     if path.exists() {
         return verify::side(&path);
     }
-    let project = session.project().ok().filter(|project| project.releases().contains(&name));
+    let project = session.project().ok().filter(|project| project.releases().is_ok_and(|all| all.contains(&name)));
     let Some(project) = project else {
         return Err(Error::new(Kind::Usage, name, "is no bundle, no lock file, and no release of this project").remedy(
             "name the folder snp-release-<DATE> of a bundle that is unpacked, releases/NAME.lock, images/NAME.lock, or NAME",

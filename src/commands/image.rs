@@ -97,7 +97,7 @@ struct Listed {
 }
 
 fn list(json: bool, borders: &Borders<'_>) -> Result<()> {
-    let all = borders.project.images().iter().map(|name| listed(name, borders)).collect::<Result<Vec<_>>>()?;
+    let all = borders.project.images()?.iter().map(|name| listed(name, borders)).collect::<Result<Vec<_>>>()?;
     if json {
         return terminal::json(&all);
     }

@@ -1,6 +1,6 @@
 //! `lock`: the one command that is there for locks.
 
-use super::locked::elsewhere;
+use super::locked::{elsewhere, option};
 use super::session::Session;
 use crate::cli::Lock;
 use crate::terminal;
@@ -25,6 +25,7 @@ pub fn lock(arguments: &Lock, session: &Session) -> Result<()> {
             (Some(image), _) => image.clone(),
             (None, _) => borders.project.release(&arguments.release)?.image,
         };
+        borders.project.image(&image)?;
         if arguments.check {
             check::<ImageLock>(&image, borders)?;
             release.map_or(Ok(()), |release| check::<ReleaseLock>(release, borders))?;
@@ -98,5 +99,5 @@ fn check<L: locking::Lock>(name: &str, borders: &Borders<'_>) -> Result<()> {
         None => "does not exist",
     };
     Err(Error::new(Kind::Lock, format!("{}/{name}.lock", L::FOLDER), cause)
-        .remedy("run `snpforge lock` and commit what it writes"))
+        .remedy(format!("run `snpforge lock --{} {name}` and commit what it writes", option(L::FOLDER))))
 }

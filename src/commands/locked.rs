@@ -68,7 +68,7 @@ fn first(error: Error, folder: &str, name: &str) -> Error {
 }
 
 /// The option of `lock` for what has its lock in this folder.
-fn option(folder: &str) -> &'static str {
+pub fn option(folder: &str) -> &'static str {
     if folder == ImageLock::FOLDER { "image" } else { "release" }
 }
 
@@ -144,7 +144,7 @@ pub fn elsewhere(error: Error, release: Option<&str>, image: &str, project: &Pro
         (apart || Some(name.as_str()) != release)
             && (locked || apart && other.sources().into_iter().all(|(.., source)| packaged(source)))
     };
-    let others = project.releases().into_iter().filter(can);
+    let others = project.releases().unwrap_or_default().into_iter().filter(can);
     let others: Vec<String> = others.map(|name| format!("`--release {name}`")).collect();
     if others.is_empty() { error } else { error.also(format!("or build another release: {}", others.join(", "))) }
 }

@@ -135,5 +135,5 @@ impl Fetch for Offline {
 
 fn offline(object: &str) -> Error {
     Error::new(Kind::Unavailable, object, "is not in the store, and this run has no network")
-        .remedy("run `snpforge fetch` with network first, import a vault, or leave out --offline")
+        .remedy("run `snpforge fetch` with network first, or leave out --offline")
 }

@@ -65,10 +65,15 @@ pub(super) fn sum(object: &str, places: Vec<(String, Trouble)>) -> Error {
         ),
         Kind::Trust => (
             "has other bytes than promised wherever it is served",
-            "a damaged or hostile mirror does that: name another mirror",
+            "a damaged or hostile mirror does that: name another mirror, in `mirrors` or `urls` of the document, or in \
+             SNPFORGE_MIRROR_DEBIAN or SNPFORGE_MIRROR_UBUNTU",
         ),
         _ if lines.is_empty() => ("has no place to be fetched from", "name a mirror for it"),
-        _ => ("cannot be fetched", "check the network and http_proxy/https_proxy, name another mirror, or try again"),
+        _ => (
+            "cannot be fetched",
+            "check the network and http_proxy/https_proxy, name another mirror, or try again; mirrors stand in `mirrors` or \
+             `urls` of the document, and in SNPFORGE_MIRROR_DEBIAN and SNPFORGE_MIRROR_UBUNTU",
+        ),
     };
     Error::new(kind, object, format!("{cause}{}{lines}", if lines.is_empty() { "" } else { ":" })).remedy(remedy)
 }

@@ -30,6 +30,7 @@ fn fails(desk: &Desk, arguments: &[&str], words: &[&str]) {
     holds(&said, words);
     let service = "https://snapshot.ubuntu.com/ubuntu/20261101T000000Z/dists/jammy/InRelease: ";
     holds(&said, &["error: ubuntu archive dists/jammy/InRelease: cannot be fetched", service, "`--release debian`"]);
+    holds(&said, &["a mirror of the snapshot service has {time} in its URL in SNPFORGE_MIRROR_UBUNTU"]);
     assert!(!said.contains("--release plain"), "it needs the same archive: {said}");
     assert_eq!(files(desk), before, "{arguments:?} left something behind");
 }

@@ -74,7 +74,7 @@ impl Program {
         check(url)?;
         if self.offline {
             return Err(Error::new(Kind::Unavailable, url, "is not in the store, and this run has no network")
-                .remedy("run `snpforge fetch` with network first, import a vault, or leave out --offline"));
+                .remedy("run `snpforge fetch` with network first, or leave out --offline"));
         }
         Ok(())
     }
