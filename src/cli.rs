@@ -175,6 +175,9 @@ pub struct Lock {
     /// Write nothing, show what would change
     #[arg(long)]
     pub dry_run: bool,
+    /// As JSON, at the end: of each lock its state (fits, up-to-date, would-be-written, written) and what changes
+    #[arg(long, conflicts_with = "check")]
+    pub json: bool,
 }
 
 #[derive(Debug, Subcommand)]

@@ -415,6 +415,13 @@ fn only_what_is_named_is_asked_for_anew() {
     holds(&said, &["ovmf edk2 1-1 -> 1-2", "r.lock would be written", "images/i.lock fits\n"]);
     assert!(!said.contains("qemu"), "{said}");
     assert_eq!(desk.lock(), first);
+    let output = desk.run("one", &["lock", "--release", "r", "--update", "ovmf", "--dry-run", "--json"]);
+    let told: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!((&told[0]["lock"], &told[0]["state"]), (&"images/i.lock".into(), &"fits".into()));
+    assert_eq!((&told[1]["lock"], &told[1]["state"]), (&"releases/r.lock".into(), &"would-be-written".into()));
+    let sources = &told[1]["changes"]["difference"]["sources"];
+    assert_eq!((&sources[0]["old"]["version"], &sources[0]["new"]["version"]), (&"1-1".into(), &"1-2".into()));
+    assert_eq!((sources.as_array().unwrap().len(), &told[0]["changes"]), (1, &serde_json::Value::Null));
     lock(&["ovmf"], 0);
     let second = desk.lock();
     assert_eq!(second.source[0], first.source[0], "qemu stays as it was");

@@ -9,7 +9,7 @@ mod newest;
 mod refs;
 mod wish;
 
-pub use history::changes;
+pub use history::{Changes, changes};
 pub use kind::Lock;
 
 use super::{Borders, base, image};

@@ -4,7 +4,8 @@ use super::locked::{elsewhere, option};
 use super::session::Session;
 use crate::cli::Lock;
 use crate::terminal;
-use snpforge::build::locking::{self, Freshness};
+use serde::Serialize;
+use snpforge::build::locking::{self, Changes, Freshness};
 use snpforge::build::{Borders, plan::check_wishes};
 use snpforge::component::Component;
 use snpforge::error::{Error, Kind, Result};
@@ -42,11 +43,15 @@ pub fn lock(arguments: &Lock, session: &Session) -> Result<()> {
                 if components.is_empty() { Freshness::Keep } else { Freshness::Components(&components) },
             ),
         };
-        update::<ImageLock>(&image, of_image, arguments, borders)
-            .and_then(|()| {
-                release.map_or(Ok(()), |release| update::<ReleaseLock>(release, of_release, arguments, borders))
-            })
-            .map_err(|error| elsewhere(error, release, &image, borders.project))
+        let all = || -> Result<Vec<Outcome>> {
+            let mut outcomes = vec![update::<ImageLock>(&image, of_image, arguments, borders)?];
+            if let Some(release) = release {
+                outcomes.push(update::<ReleaseLock>(release, of_release, arguments, borders)?);
+            }
+            Ok(outcomes)
+        };
+        let outcomes = all().map_err(|error| elsewhere(error, release, &image, borders.project))?;
+        if arguments.json { terminal::json(&outcomes) } else { Ok(()) }
     })
 }
 
@@ -62,33 +67,59 @@ fn named(arguments: &Lock, release: Option<&str>, project: &Project) -> Result<V
     }
 }
 
+/// What became of one lock.
+#[derive(Serialize)]
+struct Outcome {
+    /// Its path in the project.
+    lock: String,
+    state: State,
+    /// What it changes in the one before, if there was one and it was resolved anew.
+    changes: Option<Changes>,
+}
+
+#[derive(Clone, Copy, Serialize)]
+#[serde(rename_all = "kebab-case")]
+enum State {
+    Fits,
+    UpToDate,
+    WouldBeWritten,
+    Written,
+}
+
 fn update<L: locking::Lock>(
     name: &str,
     freshness: Freshness<'_>,
     arguments: &Lock,
     borders: &Borders<'_>,
-) -> Result<()> {
+) -> Result<Outcome> {
+    let say = |line: String| {
+        if !arguments.json {
+            terminal::line(line)
+        }
+    };
     let old = L::read(name, true, borders.project)?;
     let fits = old.as_ref().map_or(Ok(false), |old| old.fits(name, borders.project))?;
-    let path = format!("{}/{name}.lock", L::FOLDER);
+    let lock = format!("{}/{name}.lock", L::FOLDER);
     if fits && freshness == Freshness::Keep {
         let more = if arguments.update.is_none() { "; --update resolves it anew" } else { "" };
-        terminal::line(format!("{path} fits{more}"));
-        return Ok(());
+        say(format!("{lock} fits{more}"));
+        return Ok(Outcome { lock, state: State::Fits, changes: None });
     }
     let new = L::resolve(name, old.as_ref(), freshness, borders)?;
-    if let Some(old) = &old {
-        locking::changes(name, old, &new, borders)?.into_iter().for_each(terminal::line);
-    }
-    if old.as_ref() == Some(&new) {
-        terminal::line(format!("{path} is up to date"));
+    let changes = old.as_ref().map(|old| locking::changes(name, old, &new, borders)).transpose()?;
+    changes.iter().flat_map(Changes::lines).for_each(say);
+    let state = if old.as_ref() == Some(&new) {
+        say(format!("{lock} is up to date"));
+        State::UpToDate
     } else if arguments.dry_run {
-        terminal::line(format!("{path} would be written"));
+        say(format!("{lock} would be written"));
+        State::WouldBeWritten
     } else {
         let path = borders.project.write_lock(L::FOLDER, name, true, &new.text(name)?)?;
-        terminal::line(format!("wrote {}", path.display()));
-    }
-    Ok(())
+        say(format!("wrote {}", path.display()));
+        State::Written
+    };
+    Ok(Outcome { lock, state, changes })
 }
 
 fn check<L: locking::Lock>(name: &str, borders: &Borders<'_>) -> Result<()> {

@@ -50,8 +50,8 @@ fn resolve(
         cancel: &cancel,
     };
     let new = locking::release("r", old, freshness, &borders)?;
-    let changes = old.map_or(Ok(Vec::new()), |old| locking::changes("r", old, &new, &borders))?;
-    Ok((new, changes))
+    let changes = old.map(|old| locking::changes("r", old, &new, &borders)).transpose()?;
+    Ok((new, changes.map(|changes| changes.lines()).unwrap_or_default()))
 }
 
 fn newer_commit(lock: &ReleaseLock) -> String {

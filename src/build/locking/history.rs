@@ -7,17 +7,33 @@ use crate::difference::{self, Difference, text};
 use crate::error::{Kind, Result};
 use crate::report::Report;
 use crate::source::git::Git;
+use serde::Serialize;
 
-/// What moved from the lock `old` of `name` to `new`, in lines.
+/// What moved between two locks.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Changes {
+    /// What differs.
+    pub difference: Difference,
+    /// What the sources of kernels that moved know of configuration options, in lines.
+    pub kconfig: Vec<String>,
+}
+
+impl Changes {
+    /// All of it in lines.
+    pub fn lines(&self) -> Vec<String> {
+        [text::lines(&self.difference), self.kconfig.clone()].concat()
+    }
+}
+
+/// What moved from the lock `old` of `name` to `new`.
 ///
 /// # Errors
 /// [`Kind::Interrupted`], [`Kind::Io`] when a kernel's source in the store cannot be read.
-pub fn changes<L: Lock>(name: &str, old: &L, new: &L, borders: &Borders<'_>) -> Result<Vec<String>> {
+pub fn changes<L: Lock>(name: &str, old: &L, new: &L, borders: &Borders<'_>) -> Result<Changes> {
     let mut difference = difference::between(&old.side(name), &new.side(name));
     ask(&mut difference, borders.git, borders.report, borders.cancel)?;
-    let mut lines = text::lines(&difference);
-    lines.extend(kconfig::moved(&difference, borders.store, borders.project)?);
-    Ok(lines)
+    let kconfig = kconfig::moved(&difference, borders.store, borders.project)?;
+    Ok(Changes { difference, kconfig })
 }
 
 /// Asks what lies between the commits of every git source that moved within its repository.
