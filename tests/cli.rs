@@ -109,6 +109,32 @@ fn an_unknown_key_shows_its_line() {
 }
 
 #[test]
+fn documents_that_mean_nothing_are_refused() {
+    let desk = Desk::new();
+    let lock = desk.project().join("releases/odd.lock");
+    let head = "format = 1\nsummary = \"s\"\nimage = \"debian-12\"\n";
+    let tarball =
+        |urls: &str| format!("tarball = {{ urls = [{urls}], sha256 = \"{}\", version = \"1\" }}", "0".repeat(64));
+    std::fs::write(desk.project().join("file"), "").unwrap();
+    for (source, words) in [
+        (None, ["releases/odd.toml: declares no component", "[ovmf]"]),
+        (Some(tarball("")), ["tarball.urls of source `edk2` is empty", "https://HOST/PATH"]),
+        (Some(tarball("\"/tmp/x.tar.gz\"")), ["`/tmp/x.tar.gz` in tarball.urls", "file:///PATH"]),
+        (Some(tarball("\"htp://foo\"")), ["`htp://foo` in tarball.urls", "http://HOST/PATH"]),
+        (Some("path = \"nosuch\"".into()), ["project/nosuch: is no folder, and `path`", "correct the `path`"]),
+        (Some("path = \"file\"".into()), ["project/file: is no folder, and `path`", "correct the `path`"]),
+    ] {
+        let ovmf = |source: String| format!("[ovmf]\nbuild = \"DEBUG\"\nsource = {{ {source} }}\n");
+        let text = format!("{head}{}", source.map_or_else(String::new, ovmf));
+        std::fs::write(desk.project().join("releases/odd.toml"), text).unwrap();
+        for command in ["lock", "plan"] {
+            desk.fails(&[command, "--release", "odd"], 3, &words);
+        }
+        assert!(!lock.exists(), "{words:?}");
+    }
+}
+
+#[test]
 fn a_containerfile_with_run_is_refused_by_line() {
     let desk = Desk::new();
     desk.edit("Containerfile.ovmf", |text| format!("{text}RUN apt-get update\n"));
