@@ -135,6 +135,27 @@ fn documents_that_mean_nothing_are_refused() {
 }
 
 #[test]
+fn a_folder_is_said_to_be_unpinned_once_in_every_run() {
+    let desk = Desk::new();
+    let text =
+        "format = 1\nsummary = \"s\"\nimage = \"debian-12\"\n[ovmf]\nbuild = \"DEBUG\"\nsource = { path = \"edk2\" }\n";
+    std::fs::write(desk.project().join("releases/loose.toml"), text).unwrap();
+    std::fs::create_dir(desk.project().join("edk2")).unwrap();
+    std::fs::write(desk.project().join("edk2/a.c"), "int a;\n").unwrap();
+    // With a lock and without one, which `plan` then writes.
+    for command in [["plan"], ["plan"], ["lock"], ["lock"]] {
+        let output = desk.run(&[command[0], "--release", "loose"]);
+        let told = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(0), "{told}");
+        let warnings: Vec<&str> = told.lines().filter(|line| line.contains("NOT PINNED")).collect();
+        assert!(matches!(warnings.as_slice(), [one] if one.contains("warning: source `edk2`")), "{command:?}: {told}");
+        if command == ["lock"] {
+            std::fs::remove_file(desk.project().join("releases/loose.lock")).unwrap();
+        }
+    }
+}
+
+#[test]
 fn a_containerfile_with_run_is_refused_by_line() {
     let desk = Desk::new();
     desk.edit("Containerfile.ovmf", |text| format!("{text}RUN apt-get update\n"));

@@ -70,12 +70,14 @@ fn update<L: locking::Lock>(
     let old = L::read(name, true, borders.project)?;
     let fits = old.as_ref().map_or(Ok(false), |old| old.fits(name, borders.project))?;
     let path = format!("{}/{name}.lock", L::FOLDER);
-    if fits && freshness == Freshness::Keep {
+    if let Some(old) = old.as_ref().filter(|_| fits && freshness == Freshness::Keep) {
+        tell_unpinned(name, old, borders);
         let more = if arguments.update.is_none() { "; --update resolves it anew" } else { "" };
         terminal::line(format!("{path} fits{more}"));
         return Ok(());
     }
     let new = L::resolve(name, old.as_ref(), freshness, borders)?;
+    tell_unpinned(name, &new, borders);
     if let Some(old) = &old {
         locking::changes(name, old, &new, borders)?.into_iter().for_each(terminal::line);
     }
@@ -88,6 +90,14 @@ fn update<L: locking::Lock>(
         terminal::line(format!("wrote {}", path.display()));
     }
     Ok(())
+}
+
+/// Says of every source that nothing pins that it is so. `build` and `plan` say it when they pack the folder.
+fn tell_unpinned<L: locking::Lock>(name: &str, lock: &L, borders: &Borders<'_>) {
+    let release = lock.side(name).release;
+    for source in release.iter().flat_map(|lock| &lock.source).filter(|source| source.digest.is_none()) {
+        borders.report.warn(format!("source `{}` of {} is a folder: NOT PINNED", source.folder, source.component));
+    }
 }
 
 fn check<L: locking::Lock>(name: &str, borders: &Borders<'_>) -> Result<()> {
