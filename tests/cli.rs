@@ -156,6 +156,28 @@ fn a_folder_is_said_to_be_unpinned_once_in_every_run() {
 }
 
 #[test]
+fn a_file_that_is_not_there_comes_with_the_one_to_name() {
+    let desk = Desk::new();
+    let sums = format!("{}  snp-release-2026-11-23/SHA256SUMS\n", "0".repeat(64));
+    std::fs::write(desk.project().join("snp-release-2026-11-23.SHA256SUMS"), sums).unwrap();
+    desk.fails(&["import-stable-commits", "/nope"], 11, &["/nope: cannot read", "name the stable-commits file"]);
+    let verify = ["verify", "snp-release-2026-11-23.SHA256SUMS", "--allowed-signers", "nope"];
+    desk.fails(&verify, 11, &["/nope: cannot read the allowed signers", "list of keys", "README, `Verify`"]);
+    desk.fails(&["diff", "debian", "debian.lock"], 11, &["/debian.lock: cannot read", "name releases/NAME.lock"]);
+    let words =
+        ["releases/debian.toml: is a release file", "name the release `debian`, or its lock releases/debian.lock"];
+    desk.fails(&["diff", "debian", "releases/debian.toml"], 2, &words);
+    let words = ["images/debian-12.toml: is an image definition", "name its lock images/debian-12.lock"];
+    desk.fails(&["diff", "images/debian-12.toml", "debian"], 2, &words);
+    // What no command could find again is not written.
+    std::fs::write(desk.project().join("stable-commits"), "QEMU_GIT_URL=https://h/q\nQEMU_BRANCH=b\n").unwrap();
+    for out in ["releases/mine.txt", "releases/mine"] {
+        desk.fails(&["import-stable-commits", "stable-commits", "--out", out], 2, &[out, "releases/NAME.toml"]);
+        assert!(!desk.project().join(out).exists());
+    }
+}
+
+#[test]
 fn a_containerfile_with_run_is_refused_by_line() {
     let desk = Desk::new();
     desk.edit("Containerfile.ovmf", |text| format!("{text}RUN apt-get update\n"));
