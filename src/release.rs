@@ -160,8 +160,12 @@ impl Release {
     /// # Errors
     /// [`Kind::Document`], with the line, for anything that is not understood or does not fit together.
     pub fn parse(name: &str, text: &str) -> Result<Self> {
-        let release: Release = document::parse(name, text)?;
+        let release: Release = document::parse(name, text).map_err(one_key)?;
         check_format(name, release.format, FORMAT)?;
+        if release.components().is_empty() {
+            return Err(Error::new(Kind::Document, name, "declares no component")
+                .remedy("add one or more of [kernel-host], [kernel-guest], [qemu] and [ovmf], each with its source"));
+        }
         for archive in release.archives.values() {
             archive.check(name)?;
         }
@@ -251,6 +255,16 @@ impl Release {
         {
             return refuse(format!("archive `{archive}` is not declared"), "add it under [archives.NAME]");
         }
+        if let Source::Tarball { urls, .. } = source {
+            let remedy = "name at least one place: http://HOST/PATH, https://HOST/PATH or file:///PATH";
+            if urls.is_empty() {
+                return refuse(format!("tarball.urls of source `{folder}` is empty"), remedy);
+            }
+            if let Some(bad) = urls.iter().find(|url| !is_url(url)) {
+                let bad = bad.escape_debug();
+                return refuse(format!("`{bad}` in tarball.urls of source `{folder}` is no URL of a file"), remedy);
+            }
+        }
         match declared_version(source) {
             Some(version) if !is_version(version) => refuse(
                 format!("version `{}` of source `{folder}` cannot stand in a file name", version.escape_debug()),
@@ -264,6 +278,27 @@ impl Release {
 /// Whether a source's version may stand in the names of products and in the sums of a release.
 pub fn is_version(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b".+~:_-".contains(&byte))
+}
+
+/// Whether a tarball may be looked for there: by HTTP, or on this machine, where `file://PATH` would be a host's name.
+fn is_url(url: &str) -> bool {
+    match url.split_once("://") {
+        Some(("http" | "https", rest)) => !rest.is_empty(),
+        Some(("file", path)) => path.starts_with('/'),
+        _ => false,
+    }
+}
+
+/// Adds to the error of the TOML reader about several keys (or none) where there must be one what these are: it only
+/// counts them.
+fn one_key(error: Error) -> Error {
+    if !error.cause().contains("wanted exactly 1 element") {
+        return error;
+    }
+    error.also(
+        "exactly one key is wanted there: of a source debian, binary-package, git, tarball or path; of a kernel's base \
+         target or file",
+    )
 }
 
 fn declared_version(source: &Source) -> Option<&str> {
@@ -298,7 +333,10 @@ mod tests {
     #[test]
     fn a_version_that_cannot_name_a_file_is_refused() {
         let tarball = |version: &str| {
-            format!("{{ tarball = {{ urls = [\"u\"], sha256 = \"{}\", version = '{version}' }} }}", Digest::of(b""))
+            format!(
+                "{{ tarball = {{ urls = [\"https://h/u\"], sha256 = \"{}\", version = '{version}' }} }}",
+                Digest::of(b"")
+            )
         };
         let debian = |kind: &str, version: &str| {
             format!("{{ {kind} = {{ archive = \"a\", package = \"p\", version = '{version}' }} }}")
@@ -315,6 +353,42 @@ mod tests {
                 assert!(error.cause().contains("of source `qemu`"), "{error}");
                 assert!(error.remedy_text().is_some_and(|text| text.contains(".+~:_-")), "{error}");
             }
+        }
+    }
+
+    #[test]
+    fn a_release_of_nothing_is_refused() {
+        let error = Release::parse("releases/r.toml", "format = 1\nsummary = \"s\"\nimage = \"i\"\n").unwrap_err();
+        assert_eq!(
+            (error.kind(), error.to_string().as_str()),
+            (Kind::Document, "releases/r.toml: declares no component")
+        );
+        assert!(error.remedy_text().unwrap().contains("[kernel-guest]"), "{error:?}");
+    }
+
+    #[test]
+    fn places_that_no_tarball_can_come_from_are_refused() {
+        let tarball = |urls: &str| {
+            format!("{{ tarball = {{ urls = [{urls}], sha256 = \"{}\", version = \"1\" }} }}", Digest::of(b""))
+        };
+        parse(&tarball("\"http://h/a\", \"https://h/a\", \"file:///a\"")).unwrap();
+        assert!(parse(&tarball("")).unwrap_err().cause().contains("tarball.urls of source `qemu` is empty"));
+        for bad in ["", "/tmp/x.tar.gz", "htp://foo", "ftp://h/a", "https://", "file://tmp/a", "h/a"] {
+            let error = parse(&tarball(&format!("\"https://h/a\", \"{bad}\""))).unwrap_err();
+            assert_eq!(error.kind(), Kind::Document, "{bad}");
+            assert!(error.cause().starts_with(&format!("`{bad}` in tarball.urls of source `qemu`")), "{error}");
+            assert!(error.remedy_text().unwrap().contains("file:///PATH"), "{error:?}");
+        }
+    }
+
+    #[test]
+    fn a_source_of_two_kinds_is_told_which_there_are() {
+        let git = "git = { url = \"https://h/g\", rev = \"r\" }";
+        for source in [format!("{{ path = \"p\", {git} }}"), "{}".to_owned()] {
+            let error = parse(&source).unwrap_err();
+            assert_eq!(error.kind(), Kind::Document);
+            assert!(error.cause().contains("line 11"), "{error}");
+            assert!(error.remedy_text().unwrap().contains("debian, binary-package, git, tarball or path"), "{error:?}");
         }
     }
 

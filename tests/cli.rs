@@ -109,6 +109,75 @@ fn an_unknown_key_shows_its_line() {
 }
 
 #[test]
+fn documents_that_mean_nothing_are_refused() {
+    let desk = Desk::new();
+    let lock = desk.project().join("releases/odd.lock");
+    let head = "format = 1\nsummary = \"s\"\nimage = \"debian-12\"\n";
+    let tarball =
+        |urls: &str| format!("tarball = {{ urls = [{urls}], sha256 = \"{}\", version = \"1\" }}", "0".repeat(64));
+    std::fs::write(desk.project().join("file"), "").unwrap();
+    for (source, words) in [
+        (None, ["releases/odd.toml: declares no component", "[ovmf]"]),
+        (Some(tarball("")), ["tarball.urls of source `edk2` is empty", "https://HOST/PATH"]),
+        (Some(tarball("\"/tmp/x.tar.gz\"")), ["`/tmp/x.tar.gz` in tarball.urls", "file:///PATH"]),
+        (Some(tarball("\"htp://foo\"")), ["`htp://foo` in tarball.urls", "http://HOST/PATH"]),
+        (Some("path = \"nosuch\"".into()), ["project/nosuch: is no folder, and `path`", "correct the `path`"]),
+        (Some("path = \"file\"".into()), ["project/file: is no folder, and `path`", "correct the `path`"]),
+    ] {
+        let ovmf = |source: String| format!("[ovmf]\nbuild = \"DEBUG\"\nsource = {{ {source} }}\n");
+        let text = format!("{head}{}", source.map_or_else(String::new, ovmf));
+        std::fs::write(desk.project().join("releases/odd.toml"), text).unwrap();
+        for command in ["lock", "plan"] {
+            desk.fails(&[command, "--release", "odd"], 3, &words);
+        }
+        assert!(!lock.exists(), "{words:?}");
+    }
+}
+
+#[test]
+fn a_folder_is_said_to_be_unpinned_once_in_every_run() {
+    let desk = Desk::new();
+    let text =
+        "format = 1\nsummary = \"s\"\nimage = \"debian-12\"\n[ovmf]\nbuild = \"DEBUG\"\nsource = { path = \"edk2\" }\n";
+    std::fs::write(desk.project().join("releases/loose.toml"), text).unwrap();
+    std::fs::create_dir(desk.project().join("edk2")).unwrap();
+    std::fs::write(desk.project().join("edk2/a.c"), "int a;\n").unwrap();
+    // With a lock and without one, which `plan` then writes.
+    for command in [["plan"], ["plan"], ["lock"], ["lock"]] {
+        let output = desk.run(&[command[0], "--release", "loose"]);
+        let told = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(0), "{told}");
+        let warnings: Vec<&str> = told.lines().filter(|line| line.contains("NOT PINNED")).collect();
+        assert!(matches!(warnings.as_slice(), [one] if one.contains("warning: source `edk2`")), "{command:?}: {told}");
+        if command == ["lock"] {
+            std::fs::remove_file(desk.project().join("releases/loose.lock")).unwrap();
+        }
+    }
+}
+
+#[test]
+fn a_file_that_is_not_there_comes_with_the_one_to_name() {
+    let desk = Desk::new();
+    let sums = format!("{}  snp-release-2026-11-23/SHA256SUMS\n", "0".repeat(64));
+    std::fs::write(desk.project().join("snp-release-2026-11-23.SHA256SUMS"), sums).unwrap();
+    desk.fails(&["import-stable-commits", "/nope"], 11, &["/nope: cannot read", "name the stable-commits file"]);
+    let verify = ["verify", "snp-release-2026-11-23.SHA256SUMS", "--allowed-signers", "nope"];
+    desk.fails(&verify, 11, &["/nope: cannot read the allowed signers", "list of keys", "README, `Verify`"]);
+    desk.fails(&["diff", "debian", "debian.lock"], 11, &["/debian.lock: cannot read", "name releases/NAME.lock"]);
+    let words =
+        ["releases/debian.toml: is a release file", "name the release `debian`, or its lock releases/debian.lock"];
+    desk.fails(&["diff", "debian", "releases/debian.toml"], 2, &words);
+    let words = ["images/debian-12.toml: is an image definition", "name its lock images/debian-12.lock"];
+    desk.fails(&["diff", "images/debian-12.toml", "debian"], 2, &words);
+    // What no command could find again is not written.
+    std::fs::write(desk.project().join("stable-commits"), "QEMU_GIT_URL=https://h/q\nQEMU_BRANCH=b\n").unwrap();
+    for out in ["releases/mine.txt", "releases/mine"] {
+        desk.fails(&["import-stable-commits", "stable-commits", "--out", out], 2, &[out, "releases/NAME.toml"]);
+        assert!(!desk.project().join(out).exists());
+    }
+}
+
+#[test]
 fn a_containerfile_with_run_is_refused_by_line() {
     let desk = Desk::new();
     desk.edit("Containerfile.ovmf", |text| format!("{text}RUN apt-get update\n"));

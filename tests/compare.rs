@@ -205,6 +205,10 @@ fn what_cannot_be_compared_is_named() {
     let (same, error) = desk.said(&["diff", "debian", "releases/debian.lock"], 0);
     assert_eq!(same, "nothing differs\n", "an image is not compared with nothing");
     assert!(error.contains("not compared, since only one side knows of them: packages"), "{error}");
+    let (json, _) = desk.said(&["diff", "--json", "debian", "images/debian-12.lock"], 0);
+    let json: serde_json::Value = serde_json::from_str(&json).unwrap();
+    assert_eq!(json["not_compared"], serde_json::json!(["sources"]), "an empty list is no answer");
+    assert_eq!((&json["sources"], &json["packages"]), (&serde_json::json!([]), &serde_json::json!([])));
     let (_, error) = desk.said(&["diff", "releases/debian.lock", "images/debian-12.lock"], 2);
     assert!(error.contains("have nothing that can be compared"), "{error}");
 }

@@ -361,6 +361,12 @@ fn a_folder_is_packed_as_it_is_now_and_said_to_be_unpinned() {
     assert_ne!(bench.obtain(&lock).unwrap(), first);
     let _socket = std::os::unix::net::UnixListener::bind(root.join("socket")).unwrap();
     assert!(bench.obtain(&lock).unwrap_err().cause().contains("is a device, pipe or socket"));
-    let missing = bench.resolve(&Source::Path("nowhere".into()), None).unwrap();
-    assert_eq!(bench.obtain(&missing).unwrap_err().kind(), Kind::Unavailable);
+    std::fs::rename(&root, bench.root.path().join("moved")).unwrap();
+    assert_eq!(bench.obtain(&lock).unwrap_err().kind(), Kind::Document, "the network has no part in it");
+    write(&bench.root.path().join("file"), b"", 0o644);
+    for path in ["nowhere", "file"] {
+        let error = bench.resolve(&Source::Path(path.into()), None).unwrap_err();
+        assert_eq!((error.kind(), error.object()), (Kind::Document, bench.root.path().join(path).to_str().unwrap()));
+        assert!(error.cause().contains("is no folder, and `path` of a source"), "{error}");
+    }
 }

@@ -3,6 +3,7 @@
 use super::session::Session;
 use crate::cli::{Diff, Notes};
 use crate::terminal;
+use serde::Serialize;
 use snpforge::build::locking::{Lock as _, history};
 use snpforge::difference::{self, Difference, Side, markdown, text};
 use snpforge::error::{Error, Kind, Result};
@@ -11,14 +12,24 @@ use snpforge::project::Project;
 use snpforge::verify;
 use std::path::Path;
 
+/// What `diff --json` prints.
+#[derive(Serialize)]
+struct Shown<'a> {
+    #[serde(flatten)]
+    difference: &'a Difference,
+    /// What only one side knows of.
+    not_compared: Vec<&'static str>,
+}
+
 /// `snpforge diff`.
 ///
 /// # Errors
 /// [`Kind::Usage`] when a side is nothing that can be compared, and whatever reading it fails with.
 pub fn diff(arguments: &Diff, session: &Session) -> Result<()> {
-    let (_, _, difference) = compared(&arguments.old, &arguments.new, arguments.commits, session)?;
+    let (old, new, difference) = compared(&arguments.old, &arguments.new, arguments.commits, session)?;
     if arguments.json {
-        return terminal::json(&difference);
+        let (not_compared, _) = difference::uncompared(&old, &new);
+        return terminal::json(&Shown { difference: &difference, not_compared });
     }
     let lines = text::lines(&difference);
     if lines.is_empty() {
@@ -71,6 +82,9 @@ fn side(word: &Path, session: &Session) -> Result<Side> {
     if word.extension().is_some_and(|ending| ending == "lock") {
         return lock(&name, &path);
     }
+    if word.extension().is_some_and(|ending| ending == "toml") && path.is_file() {
+        return Err(document(&name, &path));
+    }
     if path.exists() {
         return verify::side(&path);
     }
@@ -81,6 +95,18 @@ fn side(word: &Path, session: &Session) -> Result<Side> {
         ));
     };
     release(&name, &project)
+}
+
+/// What a person wrote is compared by what it was resolved to.
+fn document(name: &str, path: &Path) -> Error {
+    let lock = Path::new(name).with_extension("lock").display().to_string();
+    let (what, way) = if path.parent().is_some_and(|folder| folder.ends_with("images")) {
+        ("an image definition", format!("name its lock {lock}"))
+    } else {
+        let release = path.file_stem().unwrap_or_default().to_string_lossy();
+        ("a release file", format!("name the release `{release}`, or its lock {lock}"))
+    };
+    Error::new(Kind::Usage, name, format!("is {what}; compared is what it was resolved to")).remedy(way)
 }
 
 fn release(name: &str, project: &Project) -> Result<Side> {
@@ -96,7 +122,9 @@ fn release(name: &str, project: &Project) -> Result<Side> {
 
 /// A lock file of either kind. Only an image's has a diff_id.
 fn lock(name: &str, path: &Path) -> Result<Side> {
-    let text = std::fs::read_to_string(path).map_err(|error| Error::io(path, "read", error))?;
+    let text = std::fs::read_to_string(path).map_err(|error| {
+        Error::io(path, "read", error).also("name releases/NAME.lock or images/NAME.lock, or NAME for a release")
+    })?;
     if text.lines().any(|line| line.starts_with("diff-id")) {
         Ok(ImageLock::parse(name, &text)?.side(name))
     } else {

@@ -13,10 +13,16 @@ use std::path::Path;
 ///
 /// # Errors
 /// [`Kind::Document`] with the line for what cannot be understood, [`Kind::Usage`] when the file to write is there and is
-/// another, [`Kind::Io`].
+/// another or none that a release is found by, [`Kind::Io`].
 pub fn run(arguments: &Import, session: &Session) -> Result<()> {
+    if let Some(out) = arguments.out.as_ref().filter(|out| out.extension().is_none_or(|ending| ending != "toml")) {
+        return Err(Error::new(Kind::Usage, format!("--out {}", out.display()), "is no name of a release file")
+            .remedy("name releases/NAME.toml: `--release NAME` finds it there"));
+    }
     let path = session.folder.join(&arguments.file);
-    let text = std::fs::read_to_string(&path).map_err(|error| Error::io(&path, "read", error))?;
+    let text = std::fs::read_to_string(&path).map_err(|error| {
+        Error::io(&path, "read", error).also("name the stable-commits file of AMDSEV, or the source-config of a bundle")
+    })?;
     let name = arguments.file.display().to_string();
     let read = StableCommits::parse(&name, &text)?;
     let summary = format!("Imported from {}", path.file_name().unwrap_or_default().to_string_lossy());

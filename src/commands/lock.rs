@@ -100,12 +100,14 @@ fn update<L: locking::Lock>(
     let old = L::read(name, true, borders.project)?;
     let fits = old.as_ref().map_or(Ok(false), |old| old.fits(name, borders.project))?;
     let lock = format!("{}/{name}.lock", L::FOLDER);
-    if fits && freshness == Freshness::Keep {
+    if let Some(old) = old.as_ref().filter(|_| fits && freshness == Freshness::Keep) {
+        tell_unpinned(name, old, borders);
         let more = if arguments.update.is_none() { "; --update resolves it anew" } else { "" };
         say(format!("{lock} fits{more}"));
         return Ok(Outcome { lock, state: State::Fits, changes: None });
     }
     let new = L::resolve(name, old.as_ref(), freshness, borders)?;
+    tell_unpinned(name, &new, borders);
     let changes = old.as_ref().map(|old| locking::changes(name, old, &new, borders)).transpose()?;
     changes.iter().flat_map(Changes::lines).for_each(say);
     let state = if old.as_ref() == Some(&new) {
@@ -120,6 +122,14 @@ fn update<L: locking::Lock>(
         State::Written
     };
     Ok(Outcome { lock, state, changes })
+}
+
+/// Says of every source that nothing pins that it is so. `build` and `plan` say it when they pack the folder.
+fn tell_unpinned<L: locking::Lock>(name: &str, lock: &L, borders: &Borders<'_>) {
+    let release = lock.side(name).release;
+    for source in release.iter().flat_map(|lock| &lock.source).filter(|source| source.digest.is_none()) {
+        borders.report.warn(format!("source `{}` of {} is a folder: NOT PINNED", source.folder, source.component));
+    }
 }
 
 fn check<L: locking::Lock>(name: &str, borders: &Borders<'_>) -> Result<()> {

@@ -73,7 +73,7 @@ fn source(source: &SourceChange) -> String {
         let _ = writeln!(made, "  - submodule {}", moved(one));
     }
     if let Some(commits) = &source.commits {
-        let _ = writeln!(made, "  - {}", counted(commits));
+        let _ = writeln!(made, "  - {}", counted(source, commits));
         for one in &commits.newest {
             let _ = writeln!(made, "    - `{}` {}", short(&one.commit), escaped(&one.subject));
         }

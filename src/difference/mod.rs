@@ -78,7 +78,8 @@ pub struct SourceChange {
 pub struct Commits {
     /// How many are in the new history and not in the old one.
     pub come: u64,
-    /// How many are in the old history and not in the new one: above 0 the branch was rebased or pushed anew.
+    /// How many are in the old history and not in the new one: above 0 a ref that is still the same was rebased or pushed
+    /// anew.
     pub gone: u64,
     /// The newest of those that came, newest first.
     pub newest: Vec<Subject>,

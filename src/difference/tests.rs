@@ -124,6 +124,33 @@ fn what_moved_stands_in_lines() {
 }
 
 #[test]
+fn a_branch_was_pushed_anew_only_if_it_is_the_same_one() {
+    let (old, new) = sides();
+    let mut difference = between(&old, &new);
+    let rebased = "; the branch was rebased or pushed anew";
+    for (reference, come, gone, words) in [
+        (Some("refs/heads/snp-latest"), 3, 1, format!("commits: 3 have come, 1 gone{rebased}")),
+        (Some("refs/heads/snp-latest"), 0, 2, format!("goes back by 2 commits{rebased}")),
+        (Some("refs/tags/v1"), 0, 2, "goes back by 2 commits".to_owned()),
+        (Some("refs/tags/v1"), 3, 1, "commits: 3 have come, 1 gone".to_owned()),
+        (None, 0, 1, "goes back by 1 commit".to_owned()),
+        (None, 2, 0, "2 commits".to_owned()),
+    ] {
+        let ovmf = &mut difference.sources[1];
+        ovmf.new.as_mut().unwrap().reference = reference.map(str::to_owned);
+        ovmf.commits = Some(Commits { come, gone, newest: Vec::new() });
+        let lines = text::lines(&difference);
+        assert!(lines.contains(&format!("      {words}")), "{words}\nis not in\n{lines:?}");
+        let notes = markdown::notes(&old, &new, &difference);
+        assert!(notes.contains(&format!("  - {words}\n")), "{words}\nis not in\n{notes}");
+    }
+    // Two commits that nobody gave a name are no branch.
+    difference.sources[1].old.as_mut().unwrap().reference = None;
+    difference.sources[1].commits = Some(Commits { come: 1, gone: 1, newest: Vec::new() });
+    assert!(text::lines(&difference).contains(&"      commits: 1 have come, 1 gone".to_owned()));
+}
+
+#[test]
 fn notes_are_markdown_whatever_a_commit_says() {
     let (old, new) = sides();
     let mut difference = between(&old, &new);

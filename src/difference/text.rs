@@ -61,7 +61,7 @@ fn source(source: &SourceChange) -> Vec<String> {
     made.extend(elsewhere(source).map(|(old, new)| format!("      from {old} -> {new}")));
     made.extend(source.submodules.iter().map(|one| format!("      submodule {}", change(one).trim_start())));
     if let Some(commits) = &source.commits {
-        made.push(format!("      {}", counted(commits)));
+        made.push(format!("      {}", counted(source, commits)));
         made.extend(commits.newest.iter().map(|one| format!("        {} {}", short(&one.commit), one.subject)));
         made.extend(more(commits).map(|more| format!("        ... and {more} more")));
     }
@@ -74,11 +74,16 @@ pub(super) fn elsewhere(source: &SourceChange) -> Option<(&str, &str)> {
     (old != new).then_some((old, new))
 }
 
-/// How many commits came and went.
-pub(super) fn counted(commits: &Commits) -> String {
-    match commits.gone {
-        0 => number_of(commits.come, "commit"),
-        gone => format!("commits: {} have come, {gone} gone; the branch was rebased or pushed anew", commits.come),
+/// How many commits came and went. What is gone from another ref than before says nothing about either.
+pub(super) fn counted(source: &SourceChange, commits: &Commits) -> String {
+    let reference = |state: &Option<State>| state.as_ref().and_then(|state| state.reference.clone());
+    let old = reference(&source.old);
+    let is_same = old.is_some() && old == reference(&source.new);
+    let why = if is_same { "; the branch was rebased or pushed anew" } else { "" };
+    match (commits.come, commits.gone) {
+        (come, 0) => number_of(come, "commit"),
+        (0, gone) => format!("goes back by {}{why}", number_of(gone, "commit")),
+        (come, gone) => format!("commits: {come} have come, {gone} gone{why}"),
     }
 }
 

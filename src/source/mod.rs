@@ -122,7 +122,7 @@ impl Workshop<'_> {
                 self.resolve_git(folder, (url, rev), version.as_deref(), without_submodules)?
             }
             Source::Tarball { urls, sha256, version } => self.resolve_tarball(folder, urls, sha256, version)?,
-            Source::Path(path) => self.resolve_path(path),
+            Source::Path(path) => self.resolve_path(path)?,
         };
         let Resolved { version, epoch, digest, pin } = resolved;
         Ok(SourceLock { component, folder: folder.to_owned(), version, epoch, digest, wish: None, pin })

@@ -10,26 +10,33 @@ use crate::error::{Error, Kind, Result};
 use crate::lock::Pin;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::PermissionsExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// The time of every file of a local source: 1980-01-01, the first that zip knows and some tools insist on. Times of
 /// the files themselves would make a new build of every `touch`.
 const EPOCH: Epoch = Epoch(315_532_800);
 
 impl Workshop<'_> {
-    pub(super) fn resolve_path(&self, path: &str) -> Resolved {
+    pub(super) fn resolve_path(&self, path: &str) -> Result<Resolved> {
+        self.folder(path)?;
         let pin = Pin::Path { path: path.to_owned() };
-        Resolved { version: "unpinned".into(), epoch: EPOCH, digest: None, pin }
+        Ok(Resolved { version: "unpinned".into(), epoch: EPOCH, digest: None, pin })
+    }
+
+    /// Where the folder is, which must be there.
+    fn folder(&self, path: &str) -> Result<PathBuf> {
+        let root = self.root.join(path);
+        if !root.is_dir() {
+            return Err(Error::new(Kind::Document, root.display(), "is no folder, and `path` of a source names it")
+                .remedy("correct the `path`, which starts from the project's folder"));
+        }
+        Ok(root)
     }
 
     pub(super) fn pack_path(&self, folder: &str, path: &str) -> Result<Made> {
-        let root = self.root.join(path);
+        let root = self.folder(path)?;
         self.report.warn(format!("source `{folder}` is the folder {}: NOT PINNED", root.display()));
         let mut spool = Spool::new(self.store, &root.display().to_string())?;
-        if !root.is_dir() {
-            return Err(Error::new(Kind::Unavailable, root.display(), "is no folder")
-                .remedy("correct the `path` of the source, which starts from the project's folder"));
-        }
         // What git keeps for itself is no source.
         let entries = walkdir::WalkDir::new(&root).min_depth(1).sort_by_file_name().into_iter();
         for entry in entries.filter_entry(|entry| entry.file_name() != ".git") {

@@ -171,7 +171,8 @@ fn allowed(file: &Path) -> Result<Allowed> {
         std::io::ErrorKind::InvalidData => Error::new(Kind::Document, file.display(), "is not UTF-8 text")
             .remedy("give a list in OpenSSH's allowed_signers format: ssh-keygen(1), ALLOWED SIGNERS")
             .because(error),
-        _ => Error::io(file, "read the allowed signers", error),
+        _ => Error::io(file, "read the allowed signers", error)
+            .also("give a list of keys that you have from elsewhere than the release (README, `Verify`)"),
     })?;
     Allowed::parse(&file.display().to_string(), &text)
 }
