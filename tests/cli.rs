@@ -376,6 +376,18 @@ fn parts_that_do_not_fit_never_become_a_lock() {
 }
 
 #[test]
+fn a_folder_that_cannot_be_read_is_told_once() {
+    let desk = Desk::new();
+    std::fs::remove_dir_all(desk.project().join("images/ovmf")).unwrap();
+    let output = desk.run(&["plan", "--release", "debian"]);
+    let told = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(11), "{told}");
+    let error = told.lines().find(|line| line.starts_with("error: ")).unwrap();
+    assert!(error.ends_with("images/ovmf: cannot read: No such file or directory (os error 2)"), "{told}");
+    assert_eq!(told.matches("images/ovmf").count(), 1, "{told}");
+}
+
+#[test]
 fn completions_and_man_pages_are_made() {
     let desk = Desk::new();
     for shell in ["bash", "zsh", "fish"] {

@@ -8,6 +8,12 @@ use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
+/// A walk through the folder `root` that met an entry that cannot be read.
+pub fn walked(root: &Path, error: walkdir::Error) -> Error {
+    let path = error.path().unwrap_or(root).to_owned();
+    Error::io(&path, "read", error.into())
+}
+
 /// Makes a folder and its parents.
 ///
 /// # Errors
