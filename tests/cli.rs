@@ -376,6 +376,49 @@ fn parts_that_do_not_fit_never_become_a_lock() {
 }
 
 #[test]
+fn a_result_that_cannot_be_written_is_an_error() {
+    let desk = Desk::new();
+    let full = || std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+    let lock = "releases/debian.lock";
+    for arguments in [
+        &["plan", "--release", "debian", "--json"][..],
+        &["plan", "--release", "debian"],
+        &["notes", lock, lock, "--offline"],
+        &["completions", "bash"],
+        &["--help"],
+        &["--version"],
+    ] {
+        for json in [false, true] {
+            let progress: &[&str] = if json { &["--progress", "json"] } else { &["--progress", "plain"] };
+            let output = desk.command(&[progress, arguments].concat()).stdout(full()).output().unwrap();
+            let told = String::from_utf8(output.stderr).unwrap();
+            assert_eq!(output.status.code(), Some(11), "{arguments:?}: {told}");
+            let last = told.lines().rfind(|line| !line.starts_with("  ")).unwrap();
+            if json {
+                let error: serde_json::Value = serde_json::from_str(last).unwrap();
+                assert_eq!((&error["kind"], &error["object"]), (&"io".into(), &"standard output".into()), "{told}");
+                assert_eq!(told.matches("standard output").count(), 1, "an error is shown once:\n{told}");
+            } else {
+                assert!(last.starts_with("error: standard output: cannot write: No space left"), "{told}");
+                assert_eq!(told.matches("error: ").count(), 1, "an error is shown once:\n{told}");
+            }
+        }
+        // Who closes a pipe has read enough.
+        let (_, closed) = std::io::pipe().unwrap();
+        let output = desk.command(arguments).stdout(closed).output().unwrap();
+        let told = String::from_utf8(output.stderr).unwrap();
+        assert!(output.status.success() && !told.contains("error"), "{arguments:?}: {told}");
+    }
+    // What the command itself fails with comes first, and where nobody can be told, the exit code still says it.
+    let failed = desk.command(&["plan", "--release", "nothing"]).stdout(full()).output().unwrap();
+    assert_eq!(failed.status.code(), Some(2));
+    let untold = desk.command(&["plan", "--release", "nothing"]).stderr(full()).output().unwrap();
+    assert_eq!(untold.status.code(), Some(2));
+    let untold = desk.command(&["plan", "--release", "debian"]).stderr(full()).output().unwrap();
+    assert!(untold.status.success() && !untold.stdout.is_empty());
+}
+
+#[test]
 fn a_folder_that_cannot_be_read_is_told_once() {
     let desk = Desk::new();
     std::fs::remove_dir_all(desk.project().join("images/ovmf")).unwrap();
