@@ -121,6 +121,8 @@ pub fn error(error: &Error, mode: Mode) {
     let sources = std::iter::successors(std::error::Error::source(error), |source| source.source());
     let because: Vec<String> =
         sources.map(ToString::to_string).filter(|text| !error.cause().contains(text.as_str())).collect();
+    let again = (error.kind() == Kind::Interrupted).then_some("run the command again");
+    let remedy = error.remedy_text().or(again);
     if mode == Mode::Json {
         let failure = Failure {
             event: "error",
@@ -128,7 +130,7 @@ pub fn error(error: &Error, mode: Mode) {
             object: error.object(),
             cause: error.cause(),
             because,
-            remedy: error.remedy_text(),
+            remedy,
             exit_code: error.kind().exit_code(),
         };
         if let Ok(text) = serde_json::to_string(&failure) {
@@ -140,7 +142,7 @@ pub fn error(error: &Error, mode: Mode) {
     for text in because {
         tell(format!("  because: {text}"));
     }
-    if let Some(remedy) = error.remedy_text() {
+    if let Some(remedy) = remedy {
         tell(format!("  help: {remedy}"));
     }
 }

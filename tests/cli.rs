@@ -431,6 +431,41 @@ fn a_folder_that_cannot_be_read_is_told_once() {
 }
 
 #[test]
+fn a_stopped_run_says_how_to_go_on() {
+    let desk = Desk::new();
+    // A server that takes connections and never answers.
+    let server = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    server.set_nonblocking(true).unwrap();
+    let url = format!("git://{}/x.git", server.local_addr().unwrap());
+    let release = format!(
+        "format = 1\nsummary = \"s\"\nimage = \"debian-12\"\n[qemu]\nsource = {{ git = {{ url = \"{url}\", rev = \"main\" }} }}\n"
+    );
+    std::fs::write(desk.project().join("releases/silent.toml"), release).unwrap();
+    for json in [false, true] {
+        let mode = if json { "json" } else { "plain" };
+        let mut command = desk.command(&["lock", "--release", "silent", "--progress", mode]);
+        let mut child =
+            command.stdout(std::process::Stdio::null()).stderr(std::process::Stdio::piped()).spawn().unwrap();
+        let begun = std::time::Instant::now();
+        let _held = loop {
+            if let Ok((asked, _)) = server.accept() {
+                break asked;
+            }
+            let waits = child.try_wait().unwrap().is_none() && begun.elapsed().as_secs() < 60;
+            assert!(waits, "the server is never asked");
+            std::thread::sleep(std::time::Duration::from_millis(10));
+        };
+        rustix::process::kill_process(rustix::process::Pid::from_child(&child), rustix::process::Signal::INT).unwrap();
+        let output = child.wait_with_output().unwrap();
+        let told = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(130), "{told}");
+        let again = if json { "\"remedy\":\"run the command again\"" } else { "\n  help: run the command again\n" };
+        assert!(told.contains(": interrupted") || told.contains("\"interrupted\""), "{told}");
+        assert!(told.contains(again), "{told}");
+    }
+}
+
+#[test]
 fn completions_and_man_pages_are_made() {
     let desk = Desk::new();
     for shell in ["bash", "zsh", "fish"] {
