@@ -78,9 +78,7 @@ fn run(cli: &Cli) -> Result<()> {
 
 #[expect(clippy::disallowed_methods, reason = "the one place that reads environment, clock and working folder")]
 fn session(cli: &Cli, runtime: &tokio::runtime::Runtime) -> Result<Session> {
-    let environment: Environment = std::env::vars_os()
-        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
-        .collect();
+    let environment = Environment::of_process(std::env::vars_os())?;
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(0, |since| since.as_secs());
     let folder = std::env::current_dir().map_err(|error| Error::new(Kind::Io, "working folder", error))?;
     let dumb = environment.get("TERM") == Some("dumb");
