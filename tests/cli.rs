@@ -10,6 +10,7 @@
 
 use snpforge::document;
 use snpforge::release::Release;
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
@@ -416,6 +417,46 @@ fn a_result_that_cannot_be_written_is_an_error() {
     assert_eq!(untold.status.code(), Some(2));
     let untold = desk.command(&["plan", "--release", "debian"]).stderr(full()).output().unwrap();
     assert!(untold.status.success() && !untold.stdout.is_empty());
+}
+
+#[test]
+fn a_store_that_cannot_be_had_stops_only_who_needs_it() {
+    let desk = Desk::new();
+    let file = desk.0.path().join("file");
+    std::fs::write(&file, "").unwrap();
+    let odd = std::ffi::OsStr::from_bytes(b"/tmp/caf\xe9");
+    let run = |arguments: &[&str], cache: Option<&std::ffi::OsStr>| {
+        let mut command = desk.command(arguments);
+        command.env_remove("HOME").envs(cache.map(|cache| ("XDG_CACHE_HOME", cache)));
+        let output = command.output().unwrap();
+        let text = |bytes| String::from_utf8(bytes).unwrap();
+        (output.status.code().unwrap(), text(output.stdout), text(output.stderr))
+    };
+    for (cache, code) in [(None, 2), (Some(file.as_os_str()), 11)] {
+        for read in [&["lock", "--check", "--release", "debian"][..], &["image", "list"]] {
+            let (code, out, told) = run(read, cache);
+            assert!(code == 0 && !out.is_empty(), "{read:?}: {told}");
+        }
+        // Named by the one who needs it, and by the doctor, who goes on.
+        let (found, _, told) = run(&["image", "build", "debian-12", "--offline"], cache);
+        assert!(found == code && told.contains("XDG_CACHE_HOME"), "{told}");
+        let doctor = ["doctor", "engine", "--engine", "docker", "--host", "unix:///nowhere/docker.sock"];
+        let (code, out, told) = run(&doctor, cache);
+        assert_eq!(code, 8, "{told}");
+        let mut lines = out.lines();
+        assert!(lines.next().unwrap().starts_with("store: "), "{out}");
+        assert!(lines.next().unwrap().starts_with("  help: ") && out.contains("XDG_CACHE_HOME"), "{out}");
+        assert!(lines.any(|line| line.contains("/nowhere/docker.sock")), "{out}");
+        let (_, out, _) = run(&[&doctor[..], &["--json"]].concat(), cache);
+        let seen: serde_json::Value = serde_json::from_str(&out).unwrap();
+        assert!(seen[0]["origin"] == "store" && seen[0]["engine"].is_null() && seen.as_array().unwrap().len() == 2);
+    }
+    desk.fails(&["doctor", "engine", "--engine", "docker", "--host", "unix:///nowhere/docker.sock"], 8, &["engine"]);
+    let sound = desk.run(&["doctor", "engine", "--engine", "docker", "--host", "unix:///nowhere/docker.sock"]);
+    assert!(!String::from_utf8_lossy(&sound.stdout).contains("store: "));
+    // A place that cannot be understood is no reason to take another one.
+    let (code, _, told) = run(&["image", "list"], Some(odd));
+    assert!(code == 2 && told.contains("error: XDG_CACHE_HOME: is not UTF-8") && told.contains("help: "), "{told}");
 }
 
 #[test]
