@@ -101,6 +101,7 @@ impl Error {
             std::io::ErrorKind::PermissionDenied => Some("check the owner and mode of the path"),
             _ => None,
         };
+        let error = bare(error);
         let mut made = Error::new(Kind::Io, path.display(), format!("cannot {verb}: {error}"));
         made.0.remedy = remedy.map(str::to_owned);
         made.0.source = Some(Box::new(error));
@@ -165,6 +166,20 @@ impl Error {
     }
 }
 
+/// The error as the system told it: tempfile and walkdir wrap it in words with a path, which has its place elsewhere.
+fn bare(error: std::io::Error) -> std::io::Error {
+    let Some(wrapped) = error.get_ref() else { return error };
+    let inner = wrapped.source().and_then(|inner| inner.downcast_ref::<std::io::Error>());
+    if let Some(code) = inner.and_then(std::io::Error::raw_os_error) {
+        return std::io::Error::from_raw_os_error(code);
+    }
+    // tempfile keeps the inner error to itself.
+    match wrapped.to_string().split_once(" at path \"") {
+        Some((words, _)) => std::io::Error::new(error.kind(), words),
+        None => error,
+    }
+}
+
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}: {}", self.0.object, self.0.cause)
@@ -188,6 +203,22 @@ mod tests {
         codes.sort_unstable();
         codes.dedup();
         assert_eq!(codes.len(), Kind::ALL.len());
+    }
+
+    #[test]
+    fn a_cause_and_a_path_are_told_once() {
+        let path = Path::new("/nowhere/x");
+        let file = tempfile::NamedTempFile::new_in(path).unwrap_err();
+        let entry = walkdir::WalkDir::new(path).into_iter().next().unwrap().unwrap_err();
+        for (error, text) in [(file, "/.tmp"), (entry.into(), "IO error for operation")] {
+            assert!(error.to_string().contains(text), "the test tries nothing: {error}");
+            let error = Error::io(path, "read", error);
+            assert_eq!(error.to_string(), "/nowhere/x: cannot read: No such file or directory (os error 2)");
+            let source = std::error::Error::source(&error).unwrap().to_string();
+            assert_eq!(source, "No such file or directory (os error 2)");
+        }
+        let other = Error::io(path, "read", std::io::Error::other("odd words"));
+        assert_eq!(other.to_string(), "/nowhere/x: cannot read: odd words");
     }
 
     #[test]

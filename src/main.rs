@@ -18,6 +18,7 @@ use snpforge::error::{Error, Kind, Result};
 use snpforge::heap;
 use std::process::ExitCode;
 use std::sync::Arc;
+use terminal::Mode;
 
 fn main() -> ExitCode {
     // The sandbox runs this program again as its first stage, which must stay single-threaded.
@@ -30,14 +31,15 @@ fn main() -> ExitCode {
         Ok(cli) => cli,
         Err(error) => return unparsed(error, &words),
     };
-    match run(&cli) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            let error = seed::explained(error, &words);
-            terminal::error(&error, cli.common.progress);
-            ExitCode::from(error.kind().exit_code())
-        }
-    }
+    let done = run(&cli).map_err(|error| seed::explained(error, &words));
+    ended(done.and_then(|()| terminal::finish()), cli.common.progress)
+}
+
+/// The exit code of a run, after its error, if there is one, was told.
+fn ended(done: Result<()>, mode: Mode) -> ExitCode {
+    let Err(error) = done else { return ExitCode::SUCCESS };
+    terminal::error(&error, mode);
+    ExitCode::from(error.kind().exit_code())
 }
 
 /// What clap says of a command line it does not understand, or its help. A program that asked for JSON gets JSON, as far
@@ -49,14 +51,17 @@ fn unparsed(mut error: clap::Error, words: &[String]) -> ExitCode {
     }
     let json = words.iter().any(|word| word == "--progress=json")
         || words.windows(2).any(|pair| pair[0] == "--progress" && pair[1] == "json");
-    if json && error.use_stderr() {
+    if !error.use_stderr() {
+        terminal::printed(error.print());
+        return ended(terminal::finish(), if json { Mode::Json } else { Mode::Auto });
+    }
+    if json {
         let text = error.to_string();
         let cause = text.trim().trim_start_matches("error: ");
         let error = Error::new(Kind::Usage, "command line", cause).remedy("`snpforge help` shows commands and options");
-        terminal::error(&error, terminal::Mode::Json);
-        return ExitCode::from(Kind::Usage.exit_code());
+        return ended(Err(error), Mode::Json);
     }
-    let _closed_pipe = error.print();
+    let _nobody_listens = error.print();
     ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(1))
 }
 
@@ -73,9 +78,7 @@ fn run(cli: &Cli) -> Result<()> {
 
 #[expect(clippy::disallowed_methods, reason = "the one place that reads environment, clock and working folder")]
 fn session(cli: &Cli, runtime: &tokio::runtime::Runtime) -> Result<Session> {
-    let environment: Environment = std::env::vars_os()
-        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
-        .collect();
+    let environment = Environment::of_process(std::env::vars_os())?;
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(0, |since| since.as_secs());
     let folder = std::env::current_dir().map_err(|error| Error::new(Kind::Io, "working folder", error))?;
     let dumb = environment.get("TERM") == Some("dumb");

@@ -239,7 +239,7 @@ impl Project {
         let folder = self.root.join(relative);
         let mut files = Vec::new();
         for entry in walkdir::WalkDir::new(&folder).sort_by_file_name() {
-            let entry = entry.map_err(|error| Error::new(Kind::Io, folder.display(), error))?;
+            let entry = entry.map_err(|error| files::walked(&folder, error))?;
             if entry.file_type().is_file() {
                 let path = entry.path().strip_prefix(&folder).unwrap_or(entry.path()).to_string_lossy().into_owned();
                 let file = self.file(&format!("{relative}/{path}"))?;

@@ -1,15 +1,13 @@
 //! The only place that prints. Progress goes to stderr (bars on a terminal, plain lines elsewhere, JSON lines on
-//! request), results go to stdout.
-
-#![expect(clippy::print_stderr, reason = "the one place that prints")]
+//! request), results go to stdout. Who listens to stderr is not waited for; a result that cannot be written is an error.
 
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde::Serialize;
 use snpforge::error::{Error, Kind};
 use snpforge::report::{Event, Report, Unit};
 use std::collections::HashMap;
-use std::io::{IsTerminal, Write};
-use std::sync::Mutex;
+use std::io::{self, IsTerminal, Write};
+use std::sync::{Mutex, OnceLock};
 use std::time::{Duration, Instant};
 
 /// How progress is shown.
@@ -27,7 +25,7 @@ pub enum Mode {
 
 /// A listener for the chosen mode. `dumb` says that the terminal cannot move its cursor (TERM=dumb).
 pub fn report(mode: Mode, dumb: bool) -> Box<dyn Report> {
-    let terminal = std::io::stderr().is_terminal() && !dumb;
+    let terminal = io::stderr().is_terminal() && !dumb;
     match mode {
         Mode::Json => Box::new(JsonLines),
         Mode::Tty => Box::new(Bars::new()),
@@ -57,7 +55,12 @@ fn plain(text: &dyn std::fmt::Display) -> String {
 
 /// Tells people something on stderr.
 fn tell(text: impl std::fmt::Display) {
-    eprintln!("{}", plain(&text));
+    stderr(&plain(&text));
+}
+
+/// A line on stderr. Where it cannot be written nobody can be told of that; the work goes on, and its exit code says the rest.
+fn stderr(text: &str) {
+    let _nobody_listens = writeln!(io::stderr(), "{text}");
 }
 
 /// Prints a value as JSON for programs.
@@ -69,9 +72,36 @@ pub fn json<T: Serialize>(value: &T) -> snpforge::error::Result<()> {
     Ok(())
 }
 
-/// Prints bytes as they are (completions, man pages). A closed pipe ends the output, not the program.
+/// The first write to stdout that failed. Nothing is written after it.
+static UNWRITTEN: OnceLock<io::Error> = OnceLock::new();
+
+/// Prints text as it is (completions, notes). [`finish`] tells whether it could be written.
 pub fn print(text: &str) {
-    let _closed_pipe = std::io::stdout().write_all(text.as_bytes());
+    if UNWRITTEN.get().is_none() {
+        printed(io::stdout().write_all(text.as_bytes()));
+    }
+}
+
+/// Takes note of how a write to stdout ended.
+pub fn printed(written: io::Result<()>) {
+    if let Err(error) = written {
+        let _the_first_stays = UNWRITTEN.set(error);
+    }
+}
+
+/// Ends the results.
+///
+/// # Errors
+/// [`Kind::Io`] when they are not all written. A closed pipe ends the output, not the program: whoever read it has enough.
+pub fn finish() -> snpforge::error::Result<()> {
+    printed(io::stdout().flush());
+    match UNWRITTEN.get() {
+        Some(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            let error = Error::new(Kind::Io, "standard output", format!("cannot write: {error}"));
+            Err(error.remedy("what is there is not whole: run the command again with another place for it"))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// An error as the last event of a run, for programs.
@@ -91,6 +121,8 @@ pub fn error(error: &Error, mode: Mode) {
     let sources = std::iter::successors(std::error::Error::source(error), |source| source.source());
     let because: Vec<String> =
         sources.map(ToString::to_string).filter(|text| !error.cause().contains(text.as_str())).collect();
+    let again = (error.kind() == Kind::Interrupted).then_some("run the command again");
+    let remedy = error.remedy_text().or(again);
     if mode == Mode::Json {
         let failure = Failure {
             event: "error",
@@ -98,11 +130,11 @@ pub fn error(error: &Error, mode: Mode) {
             object: error.object(),
             cause: error.cause(),
             because,
-            remedy: error.remedy_text(),
+            remedy,
             exit_code: error.kind().exit_code(),
         };
         if let Ok(text) = serde_json::to_string(&failure) {
-            eprintln!("{text}");
+            stderr(&text);
         }
         return;
     }
@@ -110,7 +142,7 @@ pub fn error(error: &Error, mode: Mode) {
     for text in because {
         tell(format!("  because: {text}"));
     }
-    if let Some(remedy) = error.remedy_text() {
+    if let Some(remedy) = remedy {
         tell(format!("  help: {remedy}"));
     }
 }
@@ -121,7 +153,7 @@ struct JsonLines;
 impl Report for JsonLines {
     fn event(&self, event: Event) {
         if let Ok(text) = serde_json::to_string(&event) {
-            eprintln!("{text}");
+            stderr(&text);
         }
     }
 }
@@ -212,7 +244,7 @@ impl Bars {
         let text = plain(&text);
         // `println` of indicatif drops messages where it draws nothing.
         if self.all.is_hidden() || self.all.println(&text).is_err() {
-            eprintln!("{text}");
+            stderr(&text);
         }
     }
 

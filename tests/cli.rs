@@ -10,6 +10,7 @@
 
 use snpforge::document;
 use snpforge::release::Release;
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
@@ -471,6 +472,136 @@ fn parts_that_do_not_fit_never_become_a_lock() {
     assert!(desk.run(&["lock", "--release", "mixed"]).status.success());
     let lock = std::fs::read_to_string(desk.project().join("releases/mixed.lock")).unwrap();
     assert!(lock.contains("version = \"6.6.0-rc1-g") && lock.contains("version = \"8.1.0-g"), "{lock}");
+}
+
+#[test]
+fn a_result_that_cannot_be_written_is_an_error() {
+    let desk = Desk::new();
+    let full = || std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+    let lock = "releases/debian.lock";
+    for arguments in [
+        &["plan", "--release", "debian", "--json"][..],
+        &["plan", "--release", "debian"],
+        &["notes", lock, lock, "--offline"],
+        &["completions", "bash"],
+        &["--help"],
+        &["--version"],
+    ] {
+        for json in [false, true] {
+            let progress: &[&str] = if json { &["--progress", "json"] } else { &["--progress", "plain"] };
+            let output = desk.command(&[progress, arguments].concat()).stdout(full()).output().unwrap();
+            let told = String::from_utf8(output.stderr).unwrap();
+            assert_eq!(output.status.code(), Some(11), "{arguments:?}: {told}");
+            let last = told.lines().rfind(|line| !line.starts_with("  ")).unwrap();
+            if json {
+                let error: serde_json::Value = serde_json::from_str(last).unwrap();
+                assert_eq!((&error["kind"], &error["object"]), (&"io".into(), &"standard output".into()), "{told}");
+                assert_eq!(told.matches("standard output").count(), 1, "an error is shown once:\n{told}");
+            } else {
+                assert!(last.starts_with("error: standard output: cannot write: No space left"), "{told}");
+                assert_eq!(told.matches("error: ").count(), 1, "an error is shown once:\n{told}");
+            }
+        }
+        // Who closes a pipe has read enough.
+        let (_, closed) = std::io::pipe().unwrap();
+        let output = desk.command(arguments).stdout(closed).output().unwrap();
+        let told = String::from_utf8(output.stderr).unwrap();
+        assert!(output.status.success() && !told.contains("error"), "{arguments:?}: {told}");
+    }
+    // What the command itself fails with comes first, and where nobody can be told, the exit code still says it.
+    let failed = desk.command(&["plan", "--release", "nothing"]).stdout(full()).output().unwrap();
+    assert_eq!(failed.status.code(), Some(2));
+    let untold = desk.command(&["plan", "--release", "nothing"]).stderr(full()).output().unwrap();
+    assert_eq!(untold.status.code(), Some(2));
+    let untold = desk.command(&["plan", "--release", "debian"]).stderr(full()).output().unwrap();
+    assert!(untold.status.success() && !untold.stdout.is_empty());
+}
+
+#[test]
+fn a_store_that_cannot_be_had_stops_only_who_needs_it() {
+    let desk = Desk::new();
+    let file = desk.0.path().join("file");
+    std::fs::write(&file, "").unwrap();
+    let odd = std::ffi::OsStr::from_bytes(b"/tmp/caf\xe9");
+    let run = |arguments: &[&str], cache: Option<&std::ffi::OsStr>| {
+        let mut command = desk.command(arguments);
+        command.env_remove("HOME").envs(cache.map(|cache| ("XDG_CACHE_HOME", cache)));
+        let output = command.output().unwrap();
+        let text = |bytes| String::from_utf8(bytes).unwrap();
+        (output.status.code().unwrap(), text(output.stdout), text(output.stderr))
+    };
+    for (cache, code) in [(None, 2), (Some(file.as_os_str()), 11)] {
+        for read in [&["lock", "--check", "--release", "debian"][..], &["image", "list"]] {
+            let (code, out, told) = run(read, cache);
+            assert!(code == 0 && !out.is_empty(), "{read:?}: {told}");
+        }
+        // Named by the one who needs it, and by the doctor, who goes on.
+        let (found, _, told) = run(&["image", "build", "debian-12", "--offline"], cache);
+        assert!(found == code && told.contains("XDG_CACHE_HOME"), "{told}");
+        let doctor = ["doctor", "engine", "--engine", "docker", "--host", "unix:///nowhere/docker.sock"];
+        let (code, out, told) = run(&doctor, cache);
+        assert_eq!(code, 8, "{told}");
+        let mut lines = out.lines();
+        assert!(lines.next().unwrap().starts_with("store: "), "{out}");
+        assert!(lines.next().unwrap().starts_with("  help: ") && out.contains("XDG_CACHE_HOME"), "{out}");
+        assert!(lines.any(|line| line.contains("/nowhere/docker.sock")), "{out}");
+        let (_, out, _) = run(&[&doctor[..], &["--json"]].concat(), cache);
+        let seen: serde_json::Value = serde_json::from_str(&out).unwrap();
+        assert!(seen[0]["origin"] == "store" && seen[0]["engine"].is_null() && seen.as_array().unwrap().len() == 2);
+    }
+    desk.fails(&["doctor", "engine", "--engine", "docker", "--host", "unix:///nowhere/docker.sock"], 8, &["engine"]);
+    let sound = desk.run(&["doctor", "engine", "--engine", "docker", "--host", "unix:///nowhere/docker.sock"]);
+    assert!(!String::from_utf8_lossy(&sound.stdout).contains("store: "));
+    // A place that cannot be understood is no reason to take another one.
+    let (code, _, told) = run(&["image", "list"], Some(odd));
+    assert!(code == 2 && told.contains("error: XDG_CACHE_HOME: is not UTF-8") && told.contains("help: "), "{told}");
+}
+
+#[test]
+fn a_folder_that_cannot_be_read_is_told_once() {
+    let desk = Desk::new();
+    std::fs::remove_dir_all(desk.project().join("images/ovmf")).unwrap();
+    let output = desk.run(&["plan", "--release", "debian"]);
+    let told = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(11), "{told}");
+    let error = told.lines().find(|line| line.starts_with("error: ")).unwrap();
+    assert!(error.ends_with("images/ovmf: cannot read: No such file or directory (os error 2)"), "{told}");
+    assert_eq!(told.matches("images/ovmf").count(), 1, "{told}");
+}
+
+#[test]
+fn a_stopped_run_says_how_to_go_on() {
+    let desk = Desk::new();
+    // A server that takes connections and never answers.
+    let server = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    server.set_nonblocking(true).unwrap();
+    let url = format!("git://{}/x.git", server.local_addr().unwrap());
+    let release = format!(
+        "format = 1\nsummary = \"s\"\nimage = \"debian-12\"\n[qemu]\nsource = {{ git = {{ url = \"{url}\", rev = \"main\" }} }}\n"
+    );
+    std::fs::write(desk.project().join("releases/silent.toml"), release).unwrap();
+    for json in [false, true] {
+        let mode = if json { "json" } else { "plain" };
+        let mut command = desk.command(&["lock", "--release", "silent", "--progress", mode]);
+        let mut child =
+            command.stdout(std::process::Stdio::null()).stderr(std::process::Stdio::piped()).spawn().unwrap();
+        let begun = std::time::Instant::now();
+        let _held = loop {
+            if let Ok((asked, _)) = server.accept() {
+                break asked;
+            }
+            let waits = child.try_wait().unwrap().is_none() && begun.elapsed().as_secs() < 60;
+            assert!(waits, "the server is never asked");
+            std::thread::sleep(std::time::Duration::from_millis(10));
+        };
+        rustix::process::kill_process(rustix::process::Pid::from_child(&child), rustix::process::Signal::INT).unwrap();
+        let output = child.wait_with_output().unwrap();
+        let told = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(130), "{told}");
+        let again = if json { "\"remedy\":\"run the command again\"" } else { "\n  help: run the command again\n" };
+        assert!(told.contains(": interrupted") || told.contains("\"interrupted\""), "{told}");
+        assert!(told.contains(again), "{told}");
+    }
 }
 
 #[test]

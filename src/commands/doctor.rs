@@ -3,8 +3,9 @@
 use super::session::Session;
 use crate::cli::Doctor;
 use crate::terminal;
-use snpforge::engine::choose;
+use snpforge::engine::choose::{self, Possibility};
 use snpforge::error::{Error, Kind, Result};
+use snpforge::store::Store;
 
 /// Says what works here.
 ///
@@ -12,8 +13,24 @@ use snpforge::error::{Error, Kind, Result};
 /// [`Kind::Engine`] when no engine can be used.
 pub fn run(command: &Doctor, session: &Session) -> Result<()> {
     let Doctor::Engine { engine, json } = command;
-    let store = session.store()?;
-    let seen = choose::possibilities(&session.wish(engine, &store));
+    let mut seen = Vec::new();
+    // The folder for the moment shows that the store can be written, and stands in for one that cannot.
+    let store = session.store().and_then(|store| store.scratch().map(|folder| (store, folder)));
+    let (store, _folder) = match store {
+        Ok(usable) => usable,
+        Err(trouble) => {
+            seen.push(Possibility {
+                origin: "store".into(),
+                engine: None,
+                failure: Some(trouble.to_string()),
+                remedy: trouble.remedy_text().map(str::to_owned),
+            });
+            let folder = tempfile::tempdir();
+            let folder = folder.map_err(|error| Error::io(&std::env::temp_dir(), "make a folder in", error))?;
+            (Store::at(folder.path().to_owned()), folder)
+        }
+    };
+    seen.extend(choose::possibilities(&session.wish(engine, &store)));
     let usable = seen.iter().any(|one| one.engine.is_some());
     if *json {
         terminal::json(&seen)?;

@@ -10,7 +10,9 @@ use snpforge::build::{Borders, fetch, image as making};
 use snpforge::compress::Format;
 use snpforge::error::{Error, Result};
 use snpforge::lock::ImageLock;
-use snpforge::{oci, store::files};
+use snpforge::oci;
+use snpforge::project::Project;
+use snpforge::store::{Store, files};
 use std::fs::File;
 use std::path::Path;
 
@@ -25,7 +27,7 @@ pub fn run(command: &Image, session: &Session) -> Result<()> {
             terminal::line(format!("{}  {}  {} bytes", image.reference, image.diff_id.oci(), image.layer_size));
             Ok(())
         }),
-        Image::List { json } => session.with(true, |borders| list(*json, borders)),
+        Image::List { json } => list(*json, &session.project()?, session.place().map(Store::at).as_ref()),
         Image::Export { name, file, compress } => {
             session.with(false, |borders| export(name, &session.folder.join(file), *compress, borders))
         }
@@ -96,8 +98,8 @@ struct Listed {
     in_store: bool,
 }
 
-fn list(json: bool, borders: &Borders<'_>) -> Result<()> {
-    let all = borders.project.images()?.iter().map(|name| listed(name, borders)).collect::<Result<Vec<_>>>()?;
+fn list(json: bool, project: &Project, store: Option<&Store>) -> Result<()> {
+    let all = project.images()?.iter().map(|name| listed(name, project, store)).collect::<Result<Vec<_>>>()?;
     if json {
         return terminal::json(&all);
     }
@@ -115,10 +117,10 @@ fn list(json: bool, borders: &Borders<'_>) -> Result<()> {
     Ok(())
 }
 
-fn listed(name: &str, borders: &Borders<'_>) -> Result<Listed> {
-    let definition = borders.project.image(name)?;
-    let lock = borders.project.image_lock(name, true)?;
-    let fits = lock.as_ref().map_or(Ok(false), |lock| lock.fits(name, borders.project))?;
+fn listed(name: &str, project: &Project, store: Option<&Store>) -> Result<Listed> {
+    let definition = project.image(name)?;
+    let lock = project.image_lock(name, true)?;
+    let fits = lock.as_ref().map_or(Ok(false), |lock| lock.fits(name, project))?;
     Ok(Listed {
         name: name.to_owned(),
         summary: definition.summary,
@@ -126,7 +128,7 @@ fn listed(name: &str, borders: &Borders<'_>) -> Result<Listed> {
         locked: lock.is_some(),
         fits,
         packages: lock.as_ref().map_or(0, |lock| lock.package.len()),
-        in_store: lock.as_ref().is_some_and(|lock| borders.store.contains(&lock.diff_id)),
+        in_store: lock.as_ref().zip(store).is_some_and(|(lock, store)| store.contains(&lock.diff_id)),
         diff_id: lock.map(|lock| lock.diff_id.oci()),
     })
 }

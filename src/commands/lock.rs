@@ -20,19 +20,11 @@ const IMAGE: &str = "image";
 /// # Errors
 /// Whatever resolving fails with; [`Kind::Lock`] when `--check` finds a lock that does not fit.
 pub fn lock(arguments: &Lock, session: &Session) -> Result<()> {
+    if arguments.check {
+        return check_all(arguments, &session.project()?);
+    }
     session.with(false, |borders| {
-        let release = arguments.image.is_none().then_some(arguments.release.as_str());
-        let image = match (&arguments.image, release) {
-            (Some(image), _) => image.clone(),
-            (None, _) => borders.project.release(&arguments.release)?.image,
-        };
-        borders.project.image(&image)?;
-        if arguments.check {
-            check::<ImageLock>(&image, borders)?;
-            release.map_or(Ok(()), |release| check::<ReleaseLock>(release, borders))?;
-            terminal::line("the locks fit their documents; digests are checked when inputs are used");
-            return Ok(());
-        }
+        let (image, release) = wished(arguments, borders.project)?;
         let components = named(arguments, release, borders.project)?;
         let words = arguments.update.as_deref();
         let (of_image, of_release) = match words {
@@ -53,6 +45,16 @@ pub fn lock(arguments: &Lock, session: &Session) -> Result<()> {
         let outcomes = all().map_err(|error| elsewhere(error, release, &image, borders.project))?;
         if arguments.json { terminal::json(&outcomes) } else { Ok(()) }
     })
+}
+
+/// The image, which must be one, and, unless that alone is meant, the release.
+fn wished<'a>(arguments: &'a Lock, project: &Project) -> Result<(String, Option<&'a str>)> {
+    let (image, release) = match &arguments.image {
+        Some(image) => (image.clone(), None),
+        None => (project.release(&arguments.release)?.image, Some(arguments.release.as_str())),
+    };
+    project.image(&image)?;
+    Ok((image, release))
 }
 
 /// The components that `--update WHAT` names.
@@ -132,9 +134,18 @@ fn tell_unpinned<L: locking::Lock>(name: &str, lock: &L, borders: &Borders<'_>) 
     }
 }
 
-fn check<L: locking::Lock>(name: &str, borders: &Borders<'_>) -> Result<()> {
-    let lock = L::read(name, true, borders.project)?;
-    let cause = match lock.map(|lock| lock.fits(name, borders.project)).transpose()? {
+/// `--check`, which needs the project only.
+fn check_all(arguments: &Lock, project: &Project) -> Result<()> {
+    let (image, release) = wished(arguments, project)?;
+    check::<ImageLock>(&image, project)?;
+    release.map_or(Ok(()), |release| check::<ReleaseLock>(release, project))?;
+    terminal::line("the locks fit their documents; digests are checked when inputs are used");
+    Ok(())
+}
+
+fn check<L: locking::Lock>(name: &str, project: &Project) -> Result<()> {
+    let lock = L::read(name, true, project)?;
+    let cause = match lock.map(|lock| lock.fits(name, project)).transpose()? {
         Some(true) => return Ok(()),
         Some(false) => "does not fit its document, which changed",
         None => "does not exist",

@@ -46,16 +46,21 @@ impl Session {
         Project::find(&self.project.as_ref().map_or_else(|| self.folder.clone(), |named| self.folder.join(named)))
     }
 
-    /// The store: `$XDG_CACHE_HOME/snpforge`.
+    /// The store, made where it is not there.
     ///
     /// # Errors
     /// [`Kind::Usage`] without a home folder, [`Kind::Io`] when it cannot be made.
     pub fn store(&self) -> Result<Store> {
-        let cache = self.environment.xdg("XDG_CACHE_HOME", ".cache").ok_or_else(|| {
-            Error::new(Kind::Usage, "store", "neither XDG_CACHE_HOME nor HOME is set")
+        let place = self.place().ok_or_else(|| {
+            Error::new(Kind::Usage, "environment", "neither XDG_CACHE_HOME nor HOME says where the store is")
                 .remedy("set one of them to an absolute path")
         })?;
-        Store::open(&cache.join("snpforge"))
+        Store::open(&place)
+    }
+
+    /// Where the store is, if anything says so: `$XDG_CACHE_HOME/snpforge`.
+    pub fn place(&self) -> Option<PathBuf> {
+        self.environment.xdg("XDG_CACHE_HOME", ".cache").map(|cache| cache.join("snpforge"))
     }
 
     /// Calls `work` with all borders; `offline` closes the doors to the network.

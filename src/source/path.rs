@@ -8,6 +8,7 @@ use crate::cancel::check;
 use crate::date::Epoch;
 use crate::error::{Error, Kind, Result};
 use crate::lock::Pin;
+use crate::store::files;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -41,7 +42,7 @@ impl Workshop<'_> {
         let entries = walkdir::WalkDir::new(&root).min_depth(1).sort_by_file_name().into_iter();
         for entry in entries.filter_entry(|entry| entry.file_name() != ".git") {
             check(self.cancel, path)?;
-            let entry = entry.map_err(|error| walked(&root, error))?;
+            let entry = entry.map_err(|error| files::walked(&root, error))?;
             let inside = entry.path().strip_prefix(&root).unwrap_or(entry.path()).as_os_str().as_bytes();
             let refuse = |cause: &str| Error::new(Kind::Document, entry.path().display(), cause);
             let inside = clean(inside).map_err(refuse)?;
@@ -71,9 +72,4 @@ fn node(path: &Path) -> Result<Node> {
     }
     let executable = found.permissions().mode() & 0o100 != 0;
     Ok(Node::File { content: Content::Outside { path: path.to_owned(), size: found.len() }, executable })
-}
-
-fn walked(root: &Path, error: walkdir::Error) -> Error {
-    let path = error.path().unwrap_or(root).to_owned();
-    Error::io(&path, "read", error.into())
 }

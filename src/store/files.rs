@@ -8,6 +8,16 @@ use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
+/// What helps where the store's folder cannot be written.
+pub(super) const WAY_OUT: &str =
+    "see to it that the store's folder can be written and has room, or set XDG_CACHE_HOME to another one";
+
+/// A walk through the folder `root` that met an entry that cannot be read.
+pub fn walked(root: &Path, error: walkdir::Error) -> Error {
+    let path = error.path().unwrap_or(root).to_owned();
+    Error::io(&path, "read", error.into())
+}
+
 /// Makes a folder and its parents.
 ///
 /// # Errors
@@ -140,14 +150,14 @@ impl Write for Appending {
     }
 }
 
-/// Opens a file that grows in place over several runs: made when it is not there, never cut.
+/// Opens a file of the store that grows in place over several runs: made when it is not there, never cut.
 ///
 /// # Errors
 /// [`crate::error::Kind::Io`].
 pub fn grow(path: &Path) -> Result<fs::File> {
-    make_folder(path.parent().unwrap_or(Path::new(".")))?;
+    make_folder(path.parent().unwrap_or(Path::new("."))).map_err(|error| error.remedy(WAY_OUT))?;
     let opened = fs::OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path);
-    opened.map_err(|error| Error::io(path, "open", error))
+    opened.map_err(|error| Error::io(path, "open", error).remedy(WAY_OUT))
 }
 
 /// Gives a file that grew in place its name and mode, after its bytes are on the disk.

@@ -22,9 +22,14 @@ impl Store {
     /// [`Kind::Io`] when they cannot be made.
     pub fn open(root: &Path) -> Result<Self> {
         for folder in ["blobs", "actions", "tmp", "partial"] {
-            files::make_folder(&root.join(folder))?;
+            files::make_folder(&root.join(folder)).map_err(|error| error.remedy(files::WAY_OUT))?;
         }
-        Ok(Store { root: root.to_owned() })
+        Ok(Self::at(root.to_owned()))
+    }
+
+    /// The store at `root` for whoever only looks into it: nothing is made, and it may not be there.
+    pub fn at(root: PathBuf) -> Self {
+        Store { root }
     }
 
     /// The store's folder.
@@ -79,7 +84,7 @@ impl Store {
     /// [`Kind::Io`] when no temporary file can be made.
     pub fn writer(&self) -> Result<BlobWriter> {
         let folder = self.root.join("tmp");
-        let file = tempfile::NamedTempFile::new_in(&folder).map_err(|error| Error::io(&folder, "write in", error))?;
+        let file = tempfile::NamedTempFile::new_in(&folder).map_err(|error| unwritable(&folder, error))?;
         Ok(BlobWriter { store: self.clone(), inner: HashWriter::new(BufWriter::with_capacity(256 * 1024, file)) })
     }
 
@@ -128,7 +133,7 @@ impl Store {
     /// [`Kind::Io`] when it cannot be made.
     pub fn unnamed(&self) -> Result<File> {
         let folder = self.root.join("tmp");
-        tempfile::tempfile_in(&folder).map_err(|error| Error::io(&folder, "write in", error))
+        tempfile::tempfile_in(&folder).map_err(|error| unwritable(&folder, error))
     }
 
     /// A scratch folder inside the store, removed when dropped.
@@ -137,8 +142,12 @@ impl Store {
     /// [`Kind::Io`] when it cannot be made.
     pub fn scratch(&self) -> Result<tempfile::TempDir> {
         let folder = self.root.join("tmp");
-        tempfile::TempDir::new_in(&folder).map_err(|error| Error::io(&folder, "write in", error))
+        tempfile::TempDir::new_in(&folder).map_err(|error| unwritable(&folder, error))
     }
+}
+
+fn unwritable(folder: &Path, error: std::io::Error) -> Error {
+    Error::io(folder, "write in", error).remedy(files::WAY_OUT)
 }
 
 /// A blob that has no name yet. Dropped without commit it leaves nothing behind.
@@ -196,6 +205,27 @@ mod tests {
         files::write_whole(&path, b"other").unwrap();
         assert_eq!(store.verified(&digest).unwrap_err().kind(), Kind::Trust);
         assert!(!store.contains(&digest), "a damaged blob must not stay");
+    }
+
+    #[test]
+    fn a_store_that_cannot_be_written_names_the_way_out() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("file");
+        files::write_whole(&file, b"").unwrap();
+        // Nothing can be made in a file, nor in a folder that is not there.
+        let store = Store::at(folder.path().join("none"));
+        let failed = [
+            Store::open(&file).map(drop),
+            store.writer().map(drop),
+            store.unnamed().map(drop),
+            store.scratch().map(drop),
+            files::grow(&file.join("partial")).map(drop),
+        ];
+        for error in failed.map(Result::unwrap_err) {
+            assert_eq!(error.kind(), Kind::Io);
+            assert!(error.remedy_text().is_some_and(|text| text.contains("XDG_CACHE_HOME")), "{error:?}");
+        }
+        assert!(!store.contains(&Digest::of(b"x")) && !store.root().exists(), "looking makes nothing");
     }
 
     #[test]

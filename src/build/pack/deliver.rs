@@ -50,7 +50,7 @@ fn same_folder(path: &Path, members: &Members) -> Result<()> {
     };
     let mut found = BTreeSet::new();
     for entry in walkdir::WalkDir::new(path).min_depth(1) {
-        let entry = entry.map_err(|error| Error::new(Kind::Io, path.display(), error))?;
+        let entry = entry.map_err(|error| files::walked(path, error))?;
         let inner = entry.path().strip_prefix(path).unwrap_or(entry.path()).to_string_lossy().into_owned();
         if entry.file_type().is_file() {
             found.insert(inner);

@@ -32,7 +32,7 @@ impl Running {
             }
             if cancel.is_cancelled() {
                 self.stop();
-                return Err(Error::new(Kind::Interrupted, "git", "interrupted").remedy("run the same command again"));
+                return Err(Error::new(Kind::Interrupted, "git", "interrupted"));
             }
             if heard.last().unwrap_or(start).elapsed() > silence {
                 self.stop();
