@@ -8,7 +8,7 @@ use serde::Serialize;
 use snpforge::build::plan::{self, Plan};
 use snpforge::build::{self, Borders, Options, base, cache, fetch as fetching, pack::Packed};
 use snpforge::component::{Component, Profile};
-use snpforge::engine::Engine;
+use snpforge::engine::{Engine, choose};
 use snpforge::error::{Error, Kind, Result};
 use snpforge::project::Project;
 use std::cell::OnceCell;
@@ -20,6 +20,7 @@ use std::cell::OnceCell;
 pub fn build(arguments: &Build, session: &Session) -> Result<()> {
     let wished = components(&arguments.components)?;
     let packed = with(&arguments.which, arguments.offline, session, |borders| {
+        choose::check(&session.wish(&arguments.engine, borders.store))?;
         if arguments.package {
             check_package(arguments, &wished, borders.project)?;
         }
