@@ -451,3 +451,9 @@ fn folders_for_products_are_tried_before_anything_is_fetched() {
     build(&["--out", "there", "--install", "new/tree"], 6, &["store"]);
     assert_eq!(std::fs::read_dir(desk.project().join("there")).unwrap().count(), 0);
 }
+
+#[test]
+fn an_image_is_not_loaded_into_what_keeps_none() {
+    let words = ["embedded sandbox keeps no images", "`snpforge image export debian-12 FILE`", "`snpforge build`"];
+    Desk::new().fails(&["image", "load", "debian-12", "--engine", "embedded"], 2, &words);
+}
