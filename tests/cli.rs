@@ -457,3 +457,20 @@ fn an_image_is_not_loaded_into_what_keeps_none() {
     let words = ["embedded sandbox keeps no images", "`snpforge image export debian-12 FILE`", "`snpforge build`"];
     Desk::new().fails(&["image", "load", "debian-12", "--engine", "embedded"], 2, &words);
 }
+
+#[test]
+fn a_wrong_name_in_a_first_lock_is_no_input_that_got_lost() {
+    let desk = Desk::new();
+    let qemu = repository(&desk.0.path().join("qemu"), "VERSION", "10.1.0\n");
+    let text = format!(
+        "format = 1\nsummary = \"s\"\nimage = \"debian-12\"\n\
+         [qemu]\nsource = {{ git = {{ url = \"{qemu}\", rev = \"mian\" }} }}\n"
+    );
+    std::fs::write(desk.project().join("releases/typo.toml"), text).unwrap();
+    // Asking for all of it anew would need Debian's archive.
+    let mut command = desk.command(&["build", "--release", "typo"]);
+    let output = command.env("all_proxy", "http://127.0.0.1:9").output().unwrap();
+    let told = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(12), "{told}");
+    assert!(told.contains("`mian`") && !told.contains("warning: ") && !told.contains("lock image"), "{told}");
+}

@@ -25,15 +25,15 @@ pub fn build(arguments: &Build, session: &Session) -> Result<()> {
             check_package(arguments, &wished, borders.project)?;
         }
         match products(arguments, &wished, session, borders) {
-            Err(error) if error.kind() == Kind::Gone && !arguments.which.locked => {
+            Err(error) if error.kind() == Kind::Gone && arguments.which.locked => Err(error.remedy(format!(
+                "the lock names what no mirror that answers has any more: `snpforge lock --release {} --update` resolves it anew",
+                arguments.which.release
+            ))),
+            Err(error) if error.kind() == Kind::Gone && has_locks(&arguments.which, borders.project)? => {
                 borders.report.warn(format!("{error}"));
                 locked::without_the_gone(&arguments.which, borders)?;
                 products(arguments, &wished, session, borders)
             }
-            Err(error) if error.kind() == Kind::Gone => Err(error.remedy(format!(
-                "the lock names what no mirror that answers has any more: `snpforge lock --release {} --update` resolves it anew",
-                arguments.which.release
-            ))),
             other => other,
         }
     })?;
@@ -65,11 +65,22 @@ fn check_package(arguments: &Build, wished: &[Component], project: &Project) -> 
     Ok(())
 }
 
+/// The image that the release is built in.
+fn image_of(which: &Which, project: &Project) -> Result<String> {
+    which.image.clone().map_or_else(|| project.release(&which.release).map(|release| release.image), Ok)
+}
+
+/// Whether the release and its image are locked: what cannot be had for a first lock is no input that got lost, and asking
+/// for all of it anew finds no more.
+fn has_locks(which: &Which, project: &Project) -> Result<bool> {
+    let image = project.image_lock(&image_of(which, project)?, true)?;
+    Ok(image.is_some() && project.release_lock(&which.release, true)?.is_some())
+}
+
 /// Does `work`; where an input cannot be had over the network, the error also says what can be built all the same.
 fn with<T>(which: &Which, offline: bool, session: &Session, work: impl FnOnce(&Borders<'_>) -> Result<T>) -> Result<T> {
     session.with(offline, |borders| {
-        let own = || borders.project.release(&which.release).map(|release| release.image);
-        work(borders).map_err(|error| match which.image.clone().map_or_else(own, Ok) {
+        work(borders).map_err(|error| match image_of(which, borders.project) {
             Ok(image) if !offline => locked::elsewhere(error, Some(&which.release), &image, borders.project),
             _ => error,
         })
