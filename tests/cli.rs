@@ -459,6 +459,24 @@ fn an_image_is_not_loaded_into_what_keeps_none() {
 }
 
 #[test]
+fn a_plan_names_files_that_people_can_read() {
+    let desk = Desk::new();
+    let output = desk.run(&["plan", "--release", "debian"]);
+    let plan = String::from_utf8(output.stdout).unwrap();
+    let made: Vec<&str> = plan.lines().filter_map(|line| line.strip_prefix("  makes ")).collect();
+    assert!(made.len() > 20 && made.iter().all(|path| !path.is_empty() && !path.contains(['{', '}'])), "{plan}");
+    for (start, end) in [
+        ("config.guest", ""),
+        ("linux/guest/linux-image-VERSION-snp-guest-", "_VERSION-1_amd64.deb"),
+        ("linux/host/kernel-VERSION_snp_host_", "-1.x86_64.rpm"),
+        ("linux/host/linux-VERSION-snp-host-", ".tar.gz"),
+    ] {
+        assert!(made.iter().any(|path| path.starts_with(start) && path.ends_with(end)), "{start}: {plan}");
+    }
+    assert_eq!(plan.matches("where VERSION is the kernel's own version").count(), 2);
+}
+
+#[test]
 fn a_wrong_name_in_a_first_lock_is_no_input_that_got_lost() {
     let desk = Desk::new();
     let qemu = repository(&desk.0.path().join("qemu"), "VERSION", "10.1.0\n");

@@ -5,7 +5,8 @@ use super::session::Session;
 use crate::cli::{Build, PlanArgs, ProfileName, Which};
 use crate::terminal;
 use serde::Serialize;
-use snpforge::build::plan::{self, Plan};
+use snpforge::build::kernel_release::KernelRelease;
+use snpforge::build::plan::{self, Form, Plan, Task};
 use snpforge::build::{self, Borders, Options, base, cache, fetch as fetching, pack::Packed};
 use snpforge::component::{Component, Profile};
 use snpforge::engine::{Engine, choose};
@@ -204,9 +205,19 @@ fn show(plan: &Plan, present: &[Component]) {
         for (name, value) in &task.inputs.environment {
             terminal::line(format!("  env {name}={value}"));
         }
-        for file in &task.expected {
-            terminal::line(format!("  makes {}", file.install));
-        }
+        show_made(task);
+    }
+}
+
+/// The files of a task's product. A kernel's own version, which is in their names, is known only when it is built.
+fn show_made(task: &Task) {
+    let local = task.inputs.environment.get("KERNEL_LOCALVERSION").map_or("", String::as_str);
+    let release = KernelRelease { whole: format!("VERSION{local}"), version: "VERSION".into() };
+    for file in task.expected.iter().filter(|file| file.form != Form::Release) {
+        terminal::line(format!("  makes {}", release.fill(&file.install)));
+    }
+    if task.component.role().is_some() {
+        terminal::line("  where VERSION is the kernel's own version, which its build tells");
     }
 }
 
