@@ -8,6 +8,14 @@
     reason = "a test says what went wrong by panicking"
 )]
 
+#[path = "support/engine.rs"]
+mod engine;
+#[path = "support/http.rs"]
+mod http;
+#[path = "support/listener.rs"]
+mod listener;
+
+use engine::Engine;
 use snpforge::document;
 use snpforge::release::Release;
 use std::os::unix::ffi::OsStrExt;
@@ -82,7 +90,8 @@ fn bad_input_gets_its_exit_code() {
     std::fs::write(desk.project().join("releases/small.toml"), small).unwrap();
     desk.fails(&["build", "qemu", "--release", "small"], 2, &["does not declare qemu", "it declares: ovmf"]);
     desk.fails(&["image", "build", "nothing"], 2, &["image `nothing`"]);
-    desk.fails(&["build", "ovmf", "--release", "debian", "--offline"], 6, &["store"]);
+    let host = Engine::start();
+    desk.fails(&at(&host.host(), &["build", "ovmf", "--release", "debian", "--offline"]), 6, &["store"]);
 }
 
 #[test]
@@ -96,7 +105,8 @@ fn a_bundle_is_a_whole_release_in_its_own_image() {
     // All components by name and the release's own image by name are the same wish: the build begins.
     let whole =
         ["build", "kernel", "qemu", "ovmf", "--package", "--release", "debian", "--image", "debian-12", "--offline"];
-    desk.fails(&whole, 6, &["store"]);
+    let host = Engine::start();
+    desk.fails(&at(&host.host(), &whole), 6, &["store"]);
 }
 
 #[test]
@@ -419,8 +429,9 @@ fn plan_tells_the_line_the_notes_and_the_preview() {
     let plan: serde_json::Value = serde_json::from_slice(&json).unwrap();
     assert_eq!(plan["preview"]["tracker"], "https://h/issues");
     assert_eq!(plan["advice"]["line"]["name"], "upstream");
+    let host = Engine::start();
     desk.fails(
-        &["build", "ovmf", "--release", "debian", "--offline"],
+        &at(&host.host(), &["build", "ovmf", "--release", "debian", "--offline"]),
         6,
         &["warning: not for production", "https://h/issues"],
     );
@@ -621,4 +632,92 @@ fn the_readme_lists_every_exit_code() {
     for (_, code, words) in snpforge::error::Kind::ALL {
         assert!(readme.contains(&format!("| {code} | {words} |")), "exit code {code} is not in the README");
     }
+}
+
+// What would fail late fails early.
+
+/// A command with the engine at `host`.
+fn at<'a>(host: &'a str, command: &[&'a str]) -> Vec<&'a str> {
+    [command, &["--engine", "docker", "--host", host]].concat()
+}
+
+#[test]
+fn an_engine_is_asked_for_before_anything_is_fetched() {
+    let desk = Desk::new();
+    // Nothing is in the store: what had to be fetched would fail with 6.
+    let build = ["build", "ovmf", "--release", "debian", "--offline"];
+    desk.fails(&at("unix:///nowhere/docker.sock", &build), 8, &["/nowhere/docker.sock: nothing answers there"]);
+    assert!(!desk.project().join("out").exists());
+    // What cannot be meant is said before anything is read.
+    let words = ["engine address `foo`: is of an unknown kind", "write unix:///path/to/socket or tcp://host:port"];
+    desk.fails(&["build", "--release", "nothing", "--host", "foo", "--engine", "podman"], 2, &words);
+    let words = ["`unix:///x`: --host is for Docker and Podman", "leave --host away"];
+    desk.fails(&["build", "--release", "nothing", "--host", "unix:///x", "--engine", "embedded"], 2, &words);
+    let doctor = ["doctor", "engine", "--host", "unix:///x", "--engine", "embedded"];
+    desk.fails(&doctor, 8, &["see the lines above"]);
+    let said = String::from_utf8(desk.run(&doctor).stdout).unwrap();
+    assert!(words.iter().all(|word| said.contains(word)), "{said}");
+}
+
+#[test]
+fn folders_for_products_are_tried_before_anything_is_fetched() {
+    let desk = Desk::new();
+    let host = Engine::start();
+    let host = host.host();
+    let build = |more: &[&'static str], code, words: &[&str]| {
+        let build = ["build", "ovmf", "--release", "debian", "--offline"];
+        desk.fails(&at(&host, &[&build[..], more].concat()), code, words);
+    };
+    // Nothing is in the store: what had to be fetched would fail with 6.
+    let words = ["error: /proc/x: cannot make the folder", "name another folder with --install"];
+    build(&["--out", "new/out", "--install", "/proc/x"], 11, &words);
+    assert!(!desk.project().join("new").exists(), "a refused build leaves no folder");
+    build(&["--out", "/proc/x"], 11, &["error: /proc/x: cannot make the folder", "name another folder with --out"]);
+    std::fs::create_dir(desk.project().join("there")).unwrap();
+    build(&["--out", "there", "--install", "kvm.conf/x"], 11, &["kvm.conf/x: cannot make the folder"]);
+    assert!(desk.project().join("there").is_dir(), "what was there stays");
+    // Where both can be written, the build goes on.
+    build(&["--out", "there", "--install", "new/tree"], 6, &["store"]);
+    assert_eq!(std::fs::read_dir(desk.project().join("there")).unwrap().count(), 0);
+}
+
+#[test]
+fn an_image_is_not_loaded_into_what_keeps_none() {
+    let words = ["embedded sandbox keeps no images", "`snpforge image export debian-12 FILE`", "`snpforge build`"];
+    Desk::new().fails(&["image", "load", "debian-12", "--engine", "embedded"], 2, &words);
+}
+
+#[test]
+fn a_plan_names_files_that_people_can_read() {
+    let desk = Desk::new();
+    let output = desk.run(&["plan", "--release", "debian"]);
+    let plan = String::from_utf8(output.stdout).unwrap();
+    let made: Vec<&str> = plan.lines().filter_map(|line| line.strip_prefix("  makes ")).collect();
+    assert!(made.len() > 20 && made.iter().all(|path| !path.is_empty() && !path.contains(['{', '}'])), "{plan}");
+    for (start, end) in [
+        ("config.guest", ""),
+        ("linux/guest/linux-image-VERSION-snp-guest-", "_VERSION-1_amd64.deb"),
+        ("linux/host/kernel-VERSION_snp_host_", "-1.x86_64.rpm"),
+        ("linux/host/linux-VERSION-snp-host-", ".tar.gz"),
+    ] {
+        assert!(made.iter().any(|path| path.starts_with(start) && path.ends_with(end)), "{start}: {plan}");
+    }
+    assert_eq!(plan.matches("where VERSION is the kernel's own version").count(), 2);
+}
+
+#[test]
+fn a_wrong_name_in_a_first_lock_is_no_input_that_got_lost() {
+    let desk = Desk::new();
+    let qemu = repository(&desk.0.path().join("qemu"), "VERSION", "10.1.0\n");
+    let text = format!(
+        "format = 1\nsummary = \"s\"\nimage = \"debian-12\"\n\
+         [qemu]\nsource = {{ git = {{ url = \"{qemu}\", rev = \"mian\" }} }}\n"
+    );
+    std::fs::write(desk.project().join("releases/typo.toml"), text).unwrap();
+    // Asking for all of it anew would need Debian's archive.
+    let mut command = desk.command(&["build", "--release", "typo"]);
+    let output = command.env("all_proxy", "http://127.0.0.1:9").output().unwrap();
+    let told = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(12), "{told}");
+    assert!(told.contains("`mian`") && !told.contains("warning: ") && !told.contains("lock image"), "{told}");
 }

@@ -12,6 +12,8 @@
 mod archive;
 #[path = "support/deb.rs"]
 mod deb;
+#[path = "support/engine.rs"]
+mod engine;
 #[path = "support/http.rs"]
 mod http;
 #[path = "support/listener.rs"]
@@ -21,6 +23,7 @@ mod workshop;
 
 use archive::{Archive, DAY, Signer, Suite};
 use deb::{Deb, Packing};
+use engine::{END, Engine};
 use http::{Reply, Server};
 use snpforge::build::cache::{self, ActionResult, Artifact, RunRecord};
 use snpforge::component::Component;
@@ -38,12 +41,14 @@ use workshop::{file, tar_of, xz};
 /// A port of loopback at which nobody listens.
 const DEAD: &str = "http://127.0.0.1:1";
 
-/// Where no engine is: a build that gets there had all its inputs.
+/// Where no engine is.
 const NOWHERE: [&str; 4] = ["--engine", "docker", "--host", "unix:///nowhere/docker.sock"];
 
-/// A mirror, a project that uses it, and a home.
+/// A mirror, a project that uses it, a home, and an engine that ends every build that had all its inputs.
 struct Desk {
     folder: tempfile::TempDir,
+    _engine: Engine,
+    host: String,
     served: Arc<Mutex<BTreeMap<String, Reply>>>,
     server: Server,
 }
@@ -88,7 +93,8 @@ impl Desk {
         let server = Server::start(move |request, _| {
             inside.lock().unwrap().get(&request.path).cloned().unwrap_or(Reply::Status(404, Vec::new()))
         });
-        let desk = Desk { folder: tempfile::tempdir().unwrap(), served, server };
+        let engine = Engine::start();
+        let desk = Desk { folder: tempfile::tempdir().unwrap(), host: engine.host(), _engine: engine, served, server };
         desk.publish(first);
         let root = Path::new(env!("CARGO_MANIFEST_DIR"));
         for path in ["Containerfile.ovmf", "images/ovmf/build"] {
@@ -184,6 +190,12 @@ impl Desk {
         said
     }
 
+    /// `build` of the release with the engine.
+    fn build<'a>(&'a self, more: &[&'a str]) -> Vec<&'a str> {
+        let start = ["build", "ovmf", "--release", "r", "--engine", "docker", "--host", &self.host];
+        [&start, more].concat()
+    }
+
     fn key(&self, store: &str) -> String {
         let output = self.run(store, &["plan", "--release", "r", "--json"]);
         let plan: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
@@ -222,11 +234,6 @@ fn holds(said: &str, words: &[&str]) {
     }
 }
 
-/// `build` of the release with the engine that is nowhere.
-fn build<'a>(more: &[&'a str]) -> Vec<&'a str> {
-    [&["build", "ovmf", "--release", "r"], &NOWHERE[..], more].concat()
-}
-
 #[test]
 fn an_input_gone_everywhere_is_resolved_anew_loudly() {
     let desk = Desk::new(&state(&[1], &["1.0"], &[], 0));
@@ -237,25 +244,30 @@ fn an_input_gone_everywhere_is_resolved_anew_loudly() {
     // With everything in the store nobody asks a mirror, wherever it is gone.
     desk.publish(&state(&[2], &["1.0"], &[], 1));
     let asked = desk.server.seen().len();
-    holds(&desk.said("one", &build(&["--locked"]), 8), &["engine"]);
+    holds(&desk.said("one", &desk.build(&["--locked"]), 8), &[END]);
     assert_eq!(desk.server.seen().len(), asked);
-    // In a new store it is missed.
-    let said = desk.said("two", &build(&["--locked"]), 12);
+    // In a new store it is missed, but not for an engine that is not there.
+    let nowhere = [&["build", "ovmf", "--release", "r", "--locked"], &NOWHERE[..]].concat();
+    holds(&desk.said("two", &nowhere, 8), &["/nowhere/docker.sock: nothing answers there"]);
+    assert_eq!(desk.server.seen().len(), asked);
+    let said = desk.said("two", &desk.build(&["--locked"]), 12);
     holds(&said, &["edk2_1-1.debian.tar.xz", "answers 404", "`snpforge lock --release r --update`"]);
     assert!(!desk.project("releases/r.untracked.lock").exists());
     holds(&desk.said("two", &["fetch", "--release", "r"], 12), &["edk2_1-1.debian.tar.xz", "lock --update"]);
-    let said = desk.said("two", &build(&[]), 8);
-    holds(&said, &["edk2_1-1.debian.tar.xz", "NOT the tracked release", "ovmf edk2 1-1 -> 1-2", "content ", "engine"]);
+    let said = desk.said("two", &desk.build(&[]), 8);
+    holds(&said, &["edk2_1-1.debian.tar.xz", "NOT the tracked release", "ovmf edk2 1-1 -> 1-2", "content ", END]);
     assert_eq!(desk.text("releases/r.lock"), tracked, "the tracked lock is never touched");
     holds(&desk.text("releases/r.untracked.lock"), &["version = \"1-2\""]);
     // From now on that lock is used, and every run says so.
     let other = desk.key("two");
     assert_ne!(other, key);
     desk.pretend("two", &other);
-    let said = desk.said("two", &build(&[]), 0);
+    // An engine is needed for what must run, and only for that.
+    let nowhere = [&["build", "ovmf", "--release", "r"], &NOWHERE[..]].concat();
+    let said = desk.said("two", &nowhere, 0);
     holds(&said, &["using ", "r.untracked.lock, made because an input was gone", "ovmf-1-2-", "nothing ran"]);
     holds(&desk.said("two", &["plan", "--release", "r"], 0), &["r.untracked.lock", "edk2 1-2", "present"]);
-    desk.said("three", &build(&["--locked"]), 12);
+    desk.said("three", &desk.build(&["--locked"]), 12);
     // What the error advises makes the same inputs the tracked ones.
     desk.said("two", &["lock", "--release", "r", "--update"], 0);
     for name in ["releases/r", "images/i"] {
@@ -269,9 +281,9 @@ fn a_package_of_the_image_gone_everywhere() {
     let desk = Desk::new(&state(&[1], &["1.0"], &[], 0));
     desk.said("one", &["lock", "--release", "r"], 0);
     desk.publish(&state(&[1], &["1.1"], &[], 1));
-    holds(&desk.said("two", &build(&["--locked"]), 12), &["package tool 1.0", "--update"]);
-    holds(&desk.said("two", &build(&[]), 8), &["tool 1.0 -> 1.1", "diff_id", "NOT the tracked release"]);
-    holds(&desk.said("two", &build(&[]), 8), &["i.untracked.lock, made because an input was gone"]);
+    holds(&desk.said("two", &desk.build(&["--locked"]), 12), &["package tool 1.0", "--update"]);
+    holds(&desk.said("two", &desk.build(&[]), 8), &["tool 1.0 -> 1.1", "diff_id", "NOT the tracked release"]);
+    holds(&desk.said("two", &desk.build(&[]), 8), &["i.untracked.lock, made because an input was gone"]);
 }
 
 #[test]
@@ -289,17 +301,17 @@ fn a_mirror_that_does_not_answer_keeps_no_lost_input_in_the_lock() {
         desk.said("one", &["lock", "--release", "r"], 0);
         let tracked = desk.text("releases/r.lock");
         desk.publish(&after);
-        let said = desk.said("two", &build(&["--locked"]), 12);
+        let said = desk.said("two", &desk.build(&["--locked"]), 12);
         holds(
             &said,
             &[name, "answers 404", &silent, "no mirror that answers has", "`snpforge lock --release r --update`"],
         );
         assert!(!desk.project("releases/r.untracked.lock").exists());
-        let said = desk.said("two", &build(&[]), 8);
-        holds(&said, &[name, "answers 404", &silent, "NOT the tracked release", "engine"]);
+        let said = desk.said("two", &desk.build(&[]), 8);
+        holds(&said, &[name, "answers 404", &silent, "NOT the tracked release", END]);
         holds(&said, changes);
         assert_eq!(desk.text("releases/r.lock"), tracked, "the tracked lock is never touched");
-        holds(&desk.said("two", &build(&[]), 8), &["untracked.lock, made because an input was gone"]);
+        holds(&desk.said("two", &desk.build(&[]), 8), &["untracked.lock, made because an input was gone"]);
     }
 }
 
@@ -313,14 +325,14 @@ fn a_mirror_that_fails_is_no_reason_to_leave_the_lock() {
         desk.said("one", &["lock", "--release", "r"], 0);
         // It answers, but not about this file; or nobody answers.
         desk.answer(part, &Reply::Status(503, vec![("Retry-After", "100000".into())]));
-        let said = desk.said("two", &build(&[]), 6);
+        let said = desk.said("two", &desk.build(&[]), 6);
         holds(&said, &["503"]);
         assert!(!said.contains("NOT the tracked release"), "{said}");
         assert!(
             !desk.project("releases/r.untracked.lock").exists() && !desk.project("images/i.untracked.lock").exists()
         );
         desk.lose(part);
-        desk.said("two", &[&build(&[])[..], &["--offline"]].concat(), 6);
+        desk.said("two", &[&desk.build(&[])[..], &["--offline"]].concat(), 6);
     }
 }
 

@@ -5,10 +5,11 @@ use super::session::Session;
 use crate::cli::{Build, PlanArgs, ProfileName, Which};
 use crate::terminal;
 use serde::Serialize;
-use snpforge::build::plan::{self, Plan};
+use snpforge::build::kernel_release::KernelRelease;
+use snpforge::build::plan::{self, Form, Plan, Task};
 use snpforge::build::{self, Borders, Options, base, cache, fetch as fetching, pack::Packed};
 use snpforge::component::{Component, Profile};
-use snpforge::engine::Engine;
+use snpforge::engine::{Engine, choose};
 use snpforge::error::{Error, Kind, Result};
 use snpforge::project::Project;
 use std::cell::OnceCell;
@@ -20,19 +21,20 @@ use std::cell::OnceCell;
 pub fn build(arguments: &Build, session: &Session) -> Result<()> {
     let wished = components(&arguments.components)?;
     let packed = with(&arguments.which, arguments.offline, session, |borders| {
+        choose::check(&session.wish(&arguments.engine, borders.store))?;
         if arguments.package {
             check_package(arguments, &wished, borders.project)?;
         }
         match products(arguments, &wished, session, borders) {
-            Err(error) if error.kind() == Kind::Gone && !arguments.which.locked => {
+            Err(error) if error.kind() == Kind::Gone && arguments.which.locked => Err(error.remedy(format!(
+                "the lock names what no mirror that answers has any more: `snpforge lock --release {} --update` resolves it anew",
+                arguments.which.release
+            ))),
+            Err(error) if error.kind() == Kind::Gone && has_locks(&arguments.which, borders.project)? => {
                 borders.report.warn(format!("{error}"));
                 locked::without_the_gone(&arguments.which, borders)?;
                 products(arguments, &wished, session, borders)
             }
-            Err(error) if error.kind() == Kind::Gone => Err(error.remedy(format!(
-                "the lock names what no mirror that answers has any more: `snpforge lock --release {} --update` resolves it anew",
-                arguments.which.release
-            ))),
             other => other,
         }
     })?;
@@ -64,11 +66,22 @@ fn check_package(arguments: &Build, wished: &[Component], project: &Project) -> 
     Ok(())
 }
 
+/// The image that the release is built in.
+fn image_of(which: &Which, project: &Project) -> Result<String> {
+    which.image.clone().map_or_else(|| project.release(&which.release).map(|release| release.image), Ok)
+}
+
+/// Whether the release and its image are locked: what cannot be had for a first lock is no input that got lost, and asking
+/// for all of it anew finds no more.
+fn has_locks(which: &Which, project: &Project) -> Result<bool> {
+    let image = project.image_lock(&image_of(which, project)?, true)?;
+    Ok(image.is_some() && project.release_lock(&which.release, true)?.is_some())
+}
+
 /// Does `work`; where an input cannot be had over the network, the error also says what can be built all the same.
 fn with<T>(which: &Which, offline: bool, session: &Session, work: impl FnOnce(&Borders<'_>) -> Result<T>) -> Result<T> {
     session.with(offline, |borders| {
-        let own = || borders.project.release(&which.release).map(|release| release.image);
-        work(borders).map_err(|error| match which.image.clone().map_or_else(own, Ok) {
+        work(borders).map_err(|error| match image_of(which, borders.project) {
             Ok(image) if !offline => locked::elsewhere(error, Some(&which.release), &image, borders.project),
             _ => error,
         })
@@ -192,9 +205,19 @@ fn show(plan: &Plan, present: &[Component]) {
         for (name, value) in &task.inputs.environment {
             terminal::line(format!("  env {name}={value}"));
         }
-        for file in &task.expected {
-            terminal::line(format!("  makes {}", file.install));
-        }
+        show_made(task);
+    }
+}
+
+/// The files of a task's product. A kernel's own version, which is in their names, is known only when it is built.
+fn show_made(task: &Task) {
+    let local = task.inputs.environment.get("KERNEL_LOCALVERSION").map_or("", String::as_str);
+    let release = KernelRelease { whole: format!("VERSION{local}"), version: "VERSION".into() };
+    for file in task.expected.iter().filter(|file| file.form != Form::Release) {
+        terminal::line(format!("  makes {}", release.fill(&file.install)));
+    }
+    if task.component.role().is_some() {
+        terminal::line("  where VERSION is the kernel's own version, which its build tells");
     }
 }
 

@@ -2,13 +2,14 @@
 
 use super::locked;
 use super::session::Session;
-use crate::cli::{Compress, Image};
+use crate::cli::{Choice, Compress, EngineArgs, Image};
 use crate::terminal;
 use serde::Serialize;
 use snpforge::build::locking::Lock as _;
 use snpforge::build::{Borders, fetch, image as making};
 use snpforge::compress::Format;
-use snpforge::error::{Error, Result};
+use snpforge::engine::{Engine, Info};
+use snpforge::error::{Error, Kind, Result};
 use snpforge::lock::ImageLock;
 use snpforge::oci;
 use snpforge::project::Project;
@@ -32,14 +33,35 @@ pub fn run(command: &Image, session: &Session) -> Result<()> {
             session.with(false, |borders| export(name, &session.folder.join(file), *compress, borders))
         }
         Image::Load { name, engine } => session.with(false, |borders| {
+            let (engine, info) = keeper(name, engine, session, borders)?;
             let image = made(name, false, borders)?;
-            let engine = session.engine(engine, borders.store)?;
             engine.load(&image, borders.cancel)?;
-            let info = engine.info()?;
             terminal::line(format!("{} is in {} at {}", image.reference, info.name, info.address));
             Ok(())
         }),
     }
+}
+
+/// An engine that keeps images, for whoever comes after this process.
+fn keeper(
+    image: &str,
+    arguments: &EngineArgs,
+    session: &Session,
+    borders: &Borders<'_>,
+) -> Result<(Box<dyn Engine>, Info)> {
+    let none = || {
+        Error::new(Kind::Usage, "`image load`", "is for Docker and Podman: the embedded sandbox keeps no images")
+            .remedy(format!(
+                "`snpforge image export {image} FILE` writes it for another machine; `snpforge build` needs no image \
+                 loaded, on any engine"
+            ))
+    };
+    if arguments.engine == Choice::Embedded {
+        return Err(none());
+    }
+    let engine = session.engine(arguments, borders.store)?;
+    let info = engine.info()?;
+    if info.name == "embedded" { Err(none()) } else { Ok((engine, info)) }
 }
 
 fn made(name: &str, locked: bool, borders: &Borders<'_>) -> Result<oci::Image> {

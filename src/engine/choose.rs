@@ -48,11 +48,29 @@ pub struct Possibility {
     pub remedy: Option<String>,
 }
 
+/// Whether the wish can be meant at all. Asks nobody.
+///
+/// # Errors
+/// [`ErrorKind::Usage`] for a `--host` of an unknown kind, or with an engine that has no address.
+pub fn check(wish: &Wish<'_>) -> Result<()> {
+    match wish.host {
+        Some(host) if wish.kind == Kind::Embedded => Err(Error::new(
+            ErrorKind::Usage,
+            format!("engine address `{host}`"),
+            "--host is for Docker and Podman: the embedded sandbox has no address",
+        )
+        .remedy("leave --host away, or choose --engine docker or --engine podman")),
+        Some(host) => discover::check(host),
+        None => Ok(()),
+    }
+}
+
 /// The engine of the wish.
 ///
 /// # Errors
-/// [`ErrorKind::Engine`] with everything that was tried and the cures.
+/// As [`check`]; [`ErrorKind::Engine`] with everything that was tried and the cures.
 pub fn engine(wish: &Wish<'_>) -> Result<Box<dyn Engine>> {
+    check(wish)?;
     match look(wish) {
         (Some(engine), _) => Ok(engine),
         (None, tried) => Err(none(&tried)),
@@ -73,6 +91,9 @@ pub fn possibilities(wish: &Wish<'_>) -> Vec<Possibility> {
 }
 
 fn look(wish: &Wish<'_>) -> (Option<Box<dyn Engine>>, Vec<Possibility>) {
+    if let Err(failure) = check(wish) {
+        return (None, vec![failed(Tried { origin: "--host".into(), failure })]);
+    }
     let mut seen = Vec::new();
     let wanted = match wish.kind {
         Kind::Docker => Some(Flavour::Docker),
@@ -132,5 +153,23 @@ mod tests {
         let Err(error) = engine(&wish) else { panic!("an engine was found") };
         assert_eq!(error.kind(), ErrorKind::Engine);
         assert!(error.to_string().contains("no.sock"), "{error}");
+    }
+
+    #[test]
+    fn a_host_that_cannot_be_meant_is_a_wrong_use_and_doctor_says_why() {
+        let (folder, environment) = (tempfile::tempdir().unwrap(), Environment::default());
+        for (kind, host, cause) in [
+            (Kind::Auto, "foo", "is of an unknown kind"),
+            (Kind::Podman, "gopher://x", "is of an unknown kind"),
+            (Kind::Embedded, "unix:///x", "--host is for Docker and Podman"),
+        ] {
+            let wish = Wish { kind, host: Some(host), environment: &environment, folder: folder.path().into() };
+            let Err(error) = engine(&wish) else { panic!("an engine was found") };
+            assert_eq!(error.kind(), ErrorKind::Usage, "{error}");
+            assert!(error.to_string().contains(host) && error.cause().contains(cause), "{error}");
+            let seen = possibilities(&wish);
+            assert_eq!((seen.len(), seen[0].origin.as_str()), (1, "--host"));
+            assert!(seen[0].failure.as_ref().unwrap().contains(cause) && seen[0].remedy.is_some(), "{seen:?}");
+        }
     }
 }

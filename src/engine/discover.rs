@@ -65,6 +65,19 @@ pub struct Search {
     pub tried: Vec<Tried>,
 }
 
+/// Whether `--host` has an address that can be meant. Opens no socket.
+///
+/// # Errors
+/// [`Kind::Usage`] when it is of an unknown kind.
+pub fn check(host: &str) -> Result<()> {
+    // What becomes of each is up to the line to the service.
+    if ["unix", "tcp", "http", "https", "ssh"].iter().any(|kind| host.starts_with(&format!("{kind}://"))) {
+        return Ok(());
+    }
+    Err(Error::new(Kind::Usage, format!("engine address `{host}`"), "is of an unknown kind")
+        .remedy("write unix:///path/to/socket or tcp://host:port"))
+}
+
 /// All places, in the order in which they are to be tried. Reads the Docker client's configuration, opens no socket.
 pub fn candidates(environment: &Environment, host: Option<&str>) -> Vec<Candidate> {
     if let Some(host) = host {
@@ -321,5 +334,11 @@ mod tests {
             assert!(line.contains(word), "{line}");
         }
         assert!(search.tried.iter().all(|tried| tried.failure.remedy_text().is_some()));
+        // The only one that nobody needs to try.
+        let unknown = check("gopher://x").unwrap_err();
+        assert_eq!((unknown.kind(), unknown.to_string()), (Kind::Usage, told[3].clone()));
+        for good in ["unix:///nowhere/x.sock", "tcp://127.0.0.1:1", "ssh://host"] {
+            assert!(check(good).is_ok(), "{good}");
+        }
     }
 }

@@ -15,6 +15,8 @@ mod archive;
 #[path = "../support/deb.rs"]
 mod deb;
 mod driver;
+#[path = "../support/engine.rs"]
+mod engine;
 mod git;
 #[path = "../support/git_http.rs"]
 mod git_http;

@@ -33,7 +33,7 @@ pub enum Command {
     Update,
     /// `snpforge fetch`.
     Fetch,
-    /// `snpforge build ovmf --locked`, with an engine that is nowhere: it ends there (8) once all inputs are had.
+    /// `snpforge build ovmf --locked`, with an engine that goes away (8) once all inputs are had.
     Build,
     /// The same without `--locked`.
     BuildUnlocked,
@@ -253,7 +253,7 @@ fn connections() -> Vec<Row> {
         patient(row("cut_at_the_same_byte_every_time", Alone(ORIG, CutAlways), Fetch, 6,
             &["error: edk2_1.orig.tar.xz: cannot be fetched", "{first}/pool/main/edk2/edk2_1.orig.tar.xz: the connection was cut",
               "(asked 6 times)", "name another mirror, or try again"], Partial)),
-        patient(row("cut_always_at_the_first_mirror", First(ORIG, CutAlways), Build, 8, &["docker"], Resumed)),
+        patient(row("cut_always_at_the_first_mirror", First(ORIG, CutAlways), Build, 8, &[crate::engine::END], Resumed)),
         patient(row("a_byte_every_100_ms", First(ORIG, Drip), Fetch, 0, &[], Resumed)),
         patient(row("silence_after_the_headers", First(ORIG, Stall(0)), Fetch, 0, &[], Clean)),
         patient(row("silence_in_the_middle_of_the_only_mirror", Alone(ORIG, Stall(MIDDLE)), Fetch, 0, &[], Resumed)),

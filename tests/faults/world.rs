@@ -2,6 +2,7 @@
 //! project that names them, a home; and the program run in it.
 
 use crate::archive::Signer;
+use crate::engine::Engine;
 use crate::git::Git;
 use crate::http::{Reply, Request, Server};
 use crate::https::Https;
@@ -77,6 +78,7 @@ pub struct World {
     shelves: [Shared; 2],
     https: Https,
     pub git: Option<Git>,
+    engine: Engine,
     room: Option<Room>,
     environment: Mutex<BTreeMap<&'static str, String>>,
     /// The commit that a lock of the git source has.
@@ -98,7 +100,8 @@ impl World {
         };
         let https = Https::start(UPSTREAM.clone());
         let shelves = [one, other];
-        let world = World { folder, first, second, shelves, https, git, room, environment: Mutex::default(), commit };
+        let (engine, environment) = (Engine::start(), Mutex::default());
+        let world = World { folder, first, second, shelves, https, git, engine, room, environment, commit };
         let right = world.folder.path().join("right");
         write(&right, &UPSTREAM, 0o644);
         for shelf in &world.shelves {
@@ -264,7 +267,9 @@ impl World {
             Some(room) => room.program(&self.project(""), snpforge),
             None => Command::new(snpforge),
         };
-        command.args(arguments).current_dir(self.project("")).env_clear().envs(&*self.environment.lock().unwrap());
+        let host = self.engine.host();
+        command.args(arguments.iter().map(|word| if *word == ENGINE { &host } else { *word }));
+        command.current_dir(self.project("")).env_clear().envs(&*self.environment.lock().unwrap());
         command.env("PATH", environment().get("PATH").unwrap()).env("HOME", self.folder.path());
         command.env("XDG_CACHE_HOME", self.folder.path().join(store)).stdin(Stdio::null());
         command
@@ -309,26 +314,17 @@ impl World {
     }
 }
 
+/// Stands for the engine's address in a command.
+const ENGINE: &str = "{engine}";
+
 fn arguments(wish: Wish) -> &'static [&'static str] {
     match wish {
         Wish::Lock => &["lock", "--release", "r"],
         Wish::Update => &["lock", "--release", "r", "--update"],
         Wish::Fetch => &["fetch", "--release", "r"],
         Wish::Image => &["image", "build", "i"],
-        Wish::BuildUnlocked => {
-            &["build", "ovmf", "--release", "r", "--engine", "docker", "--host", "unix:///nowhere/docker.sock"]
-        }
-        Wish::Build => &[
-            "build",
-            "ovmf",
-            "--release",
-            "r",
-            "--locked",
-            "--engine",
-            "docker",
-            "--host",
-            "unix:///nowhere/docker.sock",
-        ],
+        Wish::BuildUnlocked => &["build", "ovmf", "--release", "r", "--engine", "docker", "--host", ENGINE],
+        Wish::Build => &["build", "ovmf", "--release", "r", "--locked", "--engine", "docker", "--host", ENGINE],
     }
 }
 

@@ -86,6 +86,7 @@ impl Server {
     }
 
     /// All requests so far.
+    #[allow(dead_code, reason = "each test binary uses its own part")]
     pub fn seen(&self) -> Vec<Request> {
         self.shared.seen.lock().unwrap().clone()
     }
