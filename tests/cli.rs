@@ -154,8 +154,8 @@ fn a_folder_is_said_to_be_unpinned_once_in_every_run() {
     std::fs::create_dir(desk.project().join("edk2")).unwrap();
     std::fs::write(desk.project().join("edk2/a.c"), "int a;\n").unwrap();
     // With a lock and without one, which `plan` then writes.
-    for command in [["plan"], ["plan"], ["lock"], ["lock"]] {
-        let output = desk.run(&[command[0], "--release", "loose"]);
+    for command in [&["plan"][..], &["plan"], &["lock", "--check"], &["lock"], &["lock"]] {
+        let output = desk.run(&[command, &["--release", "loose"]].concat());
         let told = String::from_utf8_lossy(&output.stderr).into_owned();
         assert_eq!(output.status.code(), Some(0), "{told}");
         let warnings: Vec<&str> = told.lines().filter(|line| line.contains("NOT PINNED")).collect();

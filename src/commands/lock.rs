@@ -11,6 +11,7 @@ use snpforge::component::Component;
 use snpforge::error::{Error, Kind, Result};
 use snpforge::lock::{ImageLock, ReleaseLock};
 use snpforge::project::Project;
+use snpforge::report::Report;
 
 /// The word of `--update WHAT` for the image.
 const IMAGE: &str = "image";
@@ -21,7 +22,7 @@ const IMAGE: &str = "image";
 /// Whatever resolving fails with; [`Kind::Lock`] when `--check` finds a lock that does not fit.
 pub fn lock(arguments: &Lock, session: &Session) -> Result<()> {
     if arguments.check {
-        return check_all(arguments, &session.project()?);
+        return check_all(arguments, &session.project()?, session.report.as_ref());
     }
     session.with(false, |borders| {
         let (image, release) = wished(arguments, borders.project)?;
@@ -103,13 +104,13 @@ fn update<L: locking::Lock>(
     let fits = old.as_ref().map_or(Ok(false), |old| old.fits(name, borders.project))?;
     let lock = format!("{}/{name}.lock", L::FOLDER);
     if let Some(old) = old.as_ref().filter(|_| fits && freshness == Freshness::Keep) {
-        tell_unpinned(name, old, borders);
+        tell_unpinned(name, old, borders.report);
         let more = if arguments.update.is_none() { "; --update resolves it anew" } else { "" };
         say(format!("{lock} fits{more}"));
         return Ok(Outcome { lock, state: State::Fits, changes: None });
     }
     let new = L::resolve(name, old.as_ref(), freshness, borders)?;
-    tell_unpinned(name, &new, borders);
+    tell_unpinned(name, &new, borders.report);
     let changes = old.as_ref().map(|old| locking::changes(name, old, &new, borders)).transpose()?;
     changes.iter().flat_map(Changes::lines).for_each(say);
     let state = if old.as_ref() == Some(&new) {
@@ -127,24 +128,25 @@ fn update<L: locking::Lock>(
 }
 
 /// Says of every source that nothing pins that it is so. `build` and `plan` say it when they pack the folder.
-fn tell_unpinned<L: locking::Lock>(name: &str, lock: &L, borders: &Borders<'_>) {
+fn tell_unpinned<L: locking::Lock>(name: &str, lock: &L, report: &dyn Report) {
     let release = lock.side(name).release;
     for source in release.iter().flat_map(|lock| &lock.source).filter(|source| source.digest.is_none()) {
-        borders.report.warn(format!("source `{}` of {} is a folder: NOT PINNED", source.folder, source.component));
+        report.warn(format!("source `{}` of {} is a folder: NOT PINNED", source.folder, source.component));
     }
 }
 
 /// `--check`, which needs the project only.
-fn check_all(arguments: &Lock, project: &Project) -> Result<()> {
+fn check_all(arguments: &Lock, project: &Project, report: &dyn Report) -> Result<()> {
     let (image, release) = wished(arguments, project)?;
-    check::<ImageLock>(&image, project)?;
-    release.map_or(Ok(()), |release| check::<ReleaseLock>(release, project))?;
+    check::<ImageLock>(&image, project, report)?;
+    release.map_or(Ok(()), |release| check::<ReleaseLock>(release, project, report))?;
     terminal::line("the locks fit their documents; digests are checked when inputs are used");
     Ok(())
 }
 
-fn check<L: locking::Lock>(name: &str, project: &Project) -> Result<()> {
+fn check<L: locking::Lock>(name: &str, project: &Project, report: &dyn Report) -> Result<()> {
     let lock = L::read(name, true, project)?;
+    lock.iter().for_each(|lock| tell_unpinned(name, lock, report));
     let cause = match lock.map(|lock| lock.fits(name, project)).transpose()? {
         Some(true) => return Ok(()),
         Some(false) => "does not fit its document, which changed",
