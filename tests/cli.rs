@@ -706,18 +706,29 @@ fn a_plan_names_files_that_people_can_read() {
 }
 
 #[test]
-fn a_wrong_name_in_a_first_lock_is_no_input_that_got_lost() {
+fn a_wrong_name_is_no_input_that_got_lost() {
     let desk = Desk::new();
     let qemu = repository(&desk.0.path().join("qemu"), "VERSION", "10.1.0\n");
-    let text = format!(
-        "format = 1\nsummary = \"s\"\nimage = \"debian-12\"\n\
-         [qemu]\nsource = {{ git = {{ url = \"{qemu}\", rev = \"mian\" }} }}\n"
-    );
-    std::fs::write(desk.project().join("releases/typo.toml"), text).unwrap();
-    // Asking for all of it anew would need Debian's archive.
-    let mut command = desk.command(&["build", "--release", "typo"]);
-    let output = command.env("all_proxy", "http://127.0.0.1:9").output().unwrap();
-    let told = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert_eq!(output.status.code(), Some(12), "{told}");
-    assert!(told.contains("`mian`") && !told.contains("warning: ") && !told.contains("lock image"), "{told}");
+    let write = |rev: &str| {
+        let text = format!(
+            "format = 1\nsummary = \"s\"\nimage = \"debian-12\"\n\
+             [qemu]\nsource = {{ git = {{ url = \"{qemu}\", rev = \"{rev}\" }} }}\n"
+        );
+        std::fs::write(desk.project().join("releases/typo.toml"), text).unwrap();
+    };
+    let fails = || {
+        // Asking for all of it anew would need Debian's archive.
+        let mut command = desk.command(&["build", "--release", "typo"]);
+        let output = command.env("all_proxy", "http://127.0.0.1:9").output().unwrap();
+        let told = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(12), "{told}");
+        assert!(told.contains("`mian`") && !told.contains("warning: ") && !told.contains("lock image"), "{told}");
+    };
+    write("mian");
+    fails();
+    // The same with a lock, which the document has left.
+    write("main");
+    assert!(desk.run(&["lock", "--release", "typo"]).status.success());
+    write("mian");
+    fails();
 }

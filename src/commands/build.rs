@@ -11,6 +11,7 @@ use snpforge::build::{self, Borders, Options, base, cache, fetch as fetching, pa
 use snpforge::component::{Component, Profile};
 use snpforge::engine::{Engine, choose};
 use snpforge::error::{Error, Kind, Result};
+use snpforge::lock::{ImageLock, ReleaseLock};
 use snpforge::project::Project;
 use std::cell::OnceCell;
 
@@ -71,11 +72,11 @@ fn image_of(which: &Which, project: &Project) -> Result<String> {
     which.image.clone().map_or_else(|| project.release(&which.release).map(|release| release.image), Ok)
 }
 
-/// Whether the release and its image are locked: what cannot be had for a first lock is no input that got lost, and asking
-/// for all of it anew finds no more.
+/// Whether the release and its image have locks that fit: what cannot be had for a first one, or for one of a changed
+/// document, is no input that got lost, and asking for all of it anew finds no more.
 fn has_locks(which: &Which, project: &Project) -> Result<bool> {
-    let image = project.image_lock(&image_of(which, project)?, true)?;
-    Ok(image.is_some() && project.release_lock(&which.release, true)?.is_some())
+    let image = image_of(which, project)?;
+    Ok(locked::fits::<ImageLock>(&image, project)? && locked::fits::<ReleaseLock>(&which.release, project)?)
 }
 
 /// Does `work`; where an input cannot be had over the network, the error also says what can be built all the same.

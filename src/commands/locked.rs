@@ -20,12 +20,9 @@ use std::collections::BTreeMap;
 /// # Errors
 /// [`Kind::Lock`] with `locked` when there is none that fits.
 pub fn current<L: locking::Lock>(name: &str, locked: bool, borders: &Borders<'_>) -> Result<L> {
-    for tracked in [false, true] {
-        let Some(lock) = L::read(name, tracked, borders.project)?.filter(|_| tracked || !locked) else { continue };
-        if lock.fits(name, borders.project)? {
-            say_untracked(L::FOLDER, name, tracked, borders);
-            return Ok(lock);
-        }
+    if let Some((lock, tracked)) = fitting::<L>(name, locked, borders.project)? {
+        say_untracked(L::FOLDER, name, tracked, borders);
+        return Ok(lock);
     }
     let old = L::read(name, true, borders.project)?;
     if locked {
@@ -36,6 +33,25 @@ pub fn current<L: locking::Lock>(name: &str, locked: bool, borders: &Borders<'_>
     let path = borders.project.write_lock(L::FOLDER, name, true, &new.text(name)?)?;
     borders.report.say(format!("wrote {}", path.display()));
     Ok(new)
+}
+
+/// Whether there is a lock, tracked or not, that was resolved from the document as it is.
+///
+/// # Errors
+/// [`Kind::Document`] for a lock or document that cannot be understood.
+pub fn fits<L: locking::Lock>(name: &str, project: &Project) -> Result<bool> {
+    Ok(fitting::<L>(name, false, project)?.is_some())
+}
+
+/// The lock that fits its document, the untracked one first, and whether it is the tracked one.
+fn fitting<L: locking::Lock>(name: &str, only_tracked: bool, project: &Project) -> Result<Option<(L, bool)>> {
+    for tracked in [false, true].into_iter().filter(|tracked| *tracked || !only_tracked) {
+        let Some(lock) = L::read(name, tracked, project)? else { continue };
+        if lock.fits(name, project)? {
+            return Ok(Some((lock, tracked)));
+        }
+    }
+    Ok(None)
 }
 
 fn say_untracked(folder: &str, name: &str, tracked: bool, borders: &Borders<'_>) {
