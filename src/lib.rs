@@ -43,7 +43,7 @@
 //! | 4 the line | [`build`], [`verify`] | everything below |
 //! | 3 borders | [`engine`], [`source`], [`archive`], [`fetch`], [`mirror`], [`project`], [`registry`], [`sign`], [`store`], [`tree`] | one foreign thing each |
 //! | 2 bytes | [`tarball`], [`compress`], [`deb`], [`oci`], [`firmware`] | `Read` and `Write`, no paths of this machine |
-//! | 1 documents | [`release`], [`definition`], [`reference`], [`lock`], [`compatibility`], [`containerfile`], [`difference`], [`sums`], [`document`] | text to value and back |
+//! | 1 documents | [`release`], [`definition`], [`reference`](mod@reference), [`lock`], [`compatibility`], [`containerfile`], [`difference`], [`sums`], [`document`] | text to value and back |
 //! | 0 words | [`digest`], [`date`], [`component`], [`error`], [`report`], [`environment`], [`cancel`], [`heap`], [`shell`] | std, libc, serde, sha2 |
 //!
 //! # The build contract, equal on every engine

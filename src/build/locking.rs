@@ -103,7 +103,7 @@ fn packages(
 /// Resolves a release's sources.
 ///
 /// # Errors
-/// As [`image`]; [`Kind::Gone`] when a wished version or ref does not exist any more, [`Kind::Lock`] when the parts do not
+/// As [`image()`]; [`Kind::Gone`] when a wished version or ref does not exist any more, [`Kind::Lock`] when the parts do not
 /// fit together.
 pub fn release(
     name: &str,

@@ -52,7 +52,7 @@ pub struct GzipWriter<W: Write> {
 }
 
 impl<W: Write> GzipWriter<W> {
-    /// Starts a stream on `inner` with `workers` threads, from one to [`THREADS`].
+    /// Starts a stream on `inner` with `workers` threads, from one to `THREADS`.
     pub fn new(inner: W, workers: usize) -> Self {
         let (jobs, queue) = channel();
         let queue = Arc::new(Mutex::new(queue));

@@ -42,7 +42,7 @@ pub fn pack(format: Format, layer: &mut dyn Read, out: &mut dyn Write, workers: 
 /// Writes the image to `out` with its layer stored as `blob`, whose bytes `layer` gives.
 ///
 /// # Errors
-/// As [`write`].
+/// As [`write()`].
 pub fn write_as(image: &Image, blob: &Blob, layer: &mut dyn Read, out: &mut dyn Write) -> Result<()> {
     let manifest = manifest(&image.config, blob)?;
     let config_digest = Digest::of(&image.config);

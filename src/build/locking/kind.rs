@@ -21,7 +21,7 @@ pub trait Lock: Sized + PartialEq {
     /// Resolves the document of `name`.
     ///
     /// # Errors
-    /// As [`super::image`] and [`super::release`].
+    /// As [`super::image()`] and [`super::release()`].
     fn resolve(name: &str, old: Option<&Self>, freshness: Freshness<'_>, borders: &Borders<'_>) -> Result<Self>;
 
     /// Whether the lock was resolved from the document of `name` as it is now.
