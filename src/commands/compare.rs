@@ -4,7 +4,7 @@ use super::session::Session;
 use crate::cli::{Diff, Notes};
 use crate::terminal;
 use serde::Serialize;
-use snpforge::build::locking::{Lock as _, history};
+use snpforge::build::locking::{self, Lock as _, history};
 use snpforge::difference::{self, Difference, Side, markdown, text};
 use snpforge::error::{Error, Kind, Result};
 use snpforge::lock::{ImageLock, ReleaseLock};
@@ -111,13 +111,15 @@ fn document(name: &str, path: &Path) -> Error {
 
 fn release(name: &str, project: &Project) -> Result<Side> {
     let image = project.release(name)?.image;
-    let missing = |folder: &str, option: &str, name: &str| {
-        Error::new(Kind::Lock, format!("{folder}/{name}.lock"), "does not exist")
-            .remedy(format!("run `snpforge lock --{option} {name}`"))
-    };
-    let lock = ReleaseLock::read(name, true, project)?.ok_or_else(|| missing("releases", "release", name))?;
-    let of_image = ImageLock::read(&image, true, project)?.ok_or_else(|| missing("images", "image", &image))?;
+    let (lock, of_image): (ReleaseLock, ImageLock) = (tracked(name, project)?, tracked(&image, project)?);
     Ok(Side { image: Some(of_image), ..lock.side(name) })
+}
+
+fn tracked<L: locking::Lock>(name: &str, project: &Project) -> Result<L> {
+    L::read(name, true, project)?.ok_or_else(|| {
+        Error::new(Kind::Lock, format!("{}/{name}.lock", L::FOLDER), "does not exist")
+            .remedy(format!("run `snpforge lock {} {name}`", L::OPTION))
+    })
 }
 
 /// A lock file of either kind. Only an image's has a diff_id.

@@ -1,6 +1,6 @@
 //! `lock`: the one command that is there for locks.
 
-use super::locked::{elsewhere, option};
+use super::locked::elsewhere;
 use super::session::Session;
 use crate::cli::Lock;
 use crate::terminal;
@@ -104,13 +104,13 @@ fn update<L: locking::Lock>(
     let fits = old.as_ref().map_or(Ok(false), |old| old.fits(name, borders.project))?;
     let lock = format!("{}/{name}.lock", L::FOLDER);
     if let Some(old) = old.as_ref().filter(|_| fits && freshness == Freshness::Keep) {
-        tell_unpinned(name, old, borders.report);
+        tell_unpinned(old, borders.report);
         let more = if arguments.update.is_none() { "; --update resolves it anew" } else { "" };
         say(format!("{lock} fits{more}"));
         return Ok(Outcome { lock, state: State::Fits, changes: None });
     }
     let new = L::resolve(name, old.as_ref(), freshness, borders)?;
-    tell_unpinned(name, &new, borders.report);
+    tell_unpinned(&new, borders.report);
     let changes = old.as_ref().map(|old| locking::changes(name, old, &new, borders)).transpose()?;
     changes.iter().flat_map(Changes::lines).for_each(say);
     let state = if old.as_ref() == Some(&new) {
@@ -128,9 +128,8 @@ fn update<L: locking::Lock>(
 }
 
 /// Says of every source that nothing pins that it is so. `build` and `plan` say it when they pack the folder.
-fn tell_unpinned<L: locking::Lock>(name: &str, lock: &L, report: &dyn Report) {
-    let release = lock.side(name).release;
-    for source in release.iter().flat_map(|lock| &lock.source).filter(|source| source.digest.is_none()) {
+fn tell_unpinned(lock: &impl locking::Lock, report: &dyn Report) {
+    for source in lock.sources().iter().filter(|source| source.digest.is_none()) {
         report.warn(format!("source `{}` of {} is a folder: NOT PINNED", source.folder, source.component));
     }
 }
@@ -146,12 +145,12 @@ fn check_all(arguments: &Lock, project: &Project, report: &dyn Report) -> Result
 
 fn check<L: locking::Lock>(name: &str, project: &Project, report: &dyn Report) -> Result<()> {
     let lock = L::read(name, true, project)?;
-    lock.iter().for_each(|lock| tell_unpinned(name, lock, report));
+    lock.iter().for_each(|lock| tell_unpinned(lock, report));
     let cause = match lock.map(|lock| lock.fits(name, project)).transpose()? {
         Some(true) => return Ok(()),
         Some(false) => "does not fit its document, which changed",
         None => "does not exist",
     };
     Err(Error::new(Kind::Lock, format!("{}/{name}.lock", L::FOLDER), cause)
-        .remedy(format!("run `snpforge lock --{} {name}` and commit what it writes", option(L::FOLDER))))
+        .remedy(format!("run `snpforge lock {} {name}` and commit what it writes", L::OPTION)))
 }

@@ -26,10 +26,10 @@ pub fn current<L: locking::Lock>(name: &str, locked: bool, borders: &Borders<'_>
     }
     let old = L::read(name, true, borders.project)?;
     if locked {
-        return Err(refused(L::FOLDER, name, old.is_some()));
+        return Err(refused::<L>(name, old.is_some()));
     }
     let new = L::resolve(name, old.as_ref(), Freshness::Keep, borders);
-    let new = new.map_err(|error| if old.is_none() { first(error, L::FOLDER, name) } else { error })?;
+    let new = new.map_err(|error| if old.is_none() { first::<L>(error, name) } else { error })?;
     let path = borders.project.write_lock(L::FOLDER, name, true, &new.text(name)?)?;
     borders.report.say(format!("wrote {}", path.display()));
     Ok(new)
@@ -64,28 +64,23 @@ fn say_untracked(folder: &str, name: &str, tracked: bool, borders: &Borders<'_>)
     }
 }
 
-fn refused(folder: &str, name: &str, there: bool) -> Error {
-    let option = option(folder);
+fn refused<L: locking::Lock>(name: &str, there: bool) -> Error {
+    let (folder, option) = (L::FOLDER, L::OPTION);
     let state = if there { "does not fit its document" } else { "does not exist" };
     Error::new(Kind::Lock, format!("{folder}/{name}.lock"), format!("{state}, and --locked forbids to write it"))
-        .remedy(format!("run `snpforge lock --{option} {name}`, look at the difference, and commit it"))
+        .remedy(format!("run `snpforge lock {option} {name}`, look at the difference, and commit it"))
 }
 
 /// The error of a first lock that could not be made because its inputs cannot be reached: it needs the network once.
-fn first(error: Error, folder: &str, name: &str) -> Error {
+fn first<L: locking::Lock>(error: Error, name: &str) -> Error {
     if error.kind() != Kind::Unavailable {
         return error;
     }
+    let (folder, option) = (L::FOLDER, L::OPTION);
     error.also(format!(
-        "{folder}/{name}.lock does not exist yet: `snpforge lock --{} {name}` writes it once, where all of its inputs can \
-         be reached; commit it",
-        option(folder)
+        "{folder}/{name}.lock does not exist yet: `snpforge lock {option} {name}` writes it once, where all of its inputs \
+         can be reached; commit it"
     ))
-}
-
-/// The option of `lock` for what has its lock in this folder.
-pub fn option(folder: &str) -> &'static str {
-    if folder == ImageLock::FOLDER { "image" } else { "release" }
 }
 
 /// Resolves everything anew into untracked locks, because an input is gone from every mirror that answers, and shows the

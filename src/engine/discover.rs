@@ -74,8 +74,13 @@ pub fn check(host: &str) -> Result<()> {
     if ["unix", "tcp", "http", "https", "ssh"].iter().any(|kind| host.starts_with(&format!("{kind}://"))) {
         return Ok(());
     }
-    Err(Error::new(Kind::Usage, format!("engine address `{host}`"), "is of an unknown kind")
-        .remedy("write unix:///path/to/socket or tcp://host:port"))
+    Err(unknown(host))
+}
+
+/// An address that no engine can be at.
+pub(super) fn unknown(address: &str) -> Error {
+    Error::new(Kind::Usage, format!("engine address `{address}`"), "is of an unknown kind")
+        .remedy("write unix:///path/to/socket or tcp://host:port")
 }
 
 /// All places, in the order in which they are to be tried. Reads the Docker client's configuration, opens no socket.

@@ -4,13 +4,18 @@ use super::{Borders, Freshness};
 use crate::difference::Side;
 use crate::document;
 use crate::error::Result;
-use crate::lock::{ImageLock, ReleaseLock};
+use crate::lock::{ImageLock, ReleaseLock, SourceLock};
 use crate::project::Project;
 
 /// A lock of either kind.
 pub trait Lock: Sized + PartialEq {
     /// The project's folder of its documents and locks.
     const FOLDER: &'static str;
+    /// The option of commands that names one.
+    const OPTION: &'static str;
+
+    /// The sources it pins: none of an image.
+    fn sources(&self) -> &[SourceLock];
 
     /// Reads the lock of `name`, or with `tracked` false its untracked stand-in; `None` when there is none.
     ///
@@ -42,6 +47,11 @@ pub trait Lock: Sized + PartialEq {
 
 impl Lock for ImageLock {
     const FOLDER: &'static str = "images";
+    const OPTION: &'static str = "--image";
+
+    fn sources(&self) -> &[SourceLock] {
+        &[]
+    }
 
     fn read(name: &str, tracked: bool, project: &Project) -> Result<Option<Self>> {
         project.image_lock(name, tracked)
@@ -66,6 +76,11 @@ impl Lock for ImageLock {
 
 impl Lock for ReleaseLock {
     const FOLDER: &'static str = "releases";
+    const OPTION: &'static str = "--release";
+
+    fn sources(&self) -> &[SourceLock] {
+        &self.source
+    }
 
     fn read(name: &str, tracked: bool, project: &Project) -> Result<Option<Self>> {
         project.release_lock(name, tracked)

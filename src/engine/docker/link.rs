@@ -8,7 +8,7 @@
 
 use super::trouble;
 use crate::cancel::Cancel;
-use crate::engine::discover::Endpoint;
+use crate::engine::discover::{self, Endpoint};
 use crate::error::{Error, Kind, Result};
 use bollard::Docker as Client;
 use bollard::errors::Error as Foreign;
@@ -147,10 +147,7 @@ fn client(endpoint: &Endpoint) -> Result<Client> {
                          then --host unix:///tmp/engine.sock",
                 ));
         }
-        _ => {
-            return Err(Error::new(Kind::Usage, format!("engine address `{address}`"), "is of an unknown kind")
-                .remedy("write unix:///path/to/socket or tcp://host:port"));
-        }
+        _ => return Err(discover::unknown(address)),
     };
     made.map_err(|error| trouble::trouble(address, "connect", error))
 }
