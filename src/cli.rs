@@ -34,7 +34,7 @@ pub struct Common {
 pub enum Command {
     /// Build components and pack them with their checksums
     Build(Build),
-    /// Show what `build` would do and which results are already there; runs nothing, writes nothing but a missing lock
+    /// Show what `build` would do and which results are already there; runs nothing, writes nothing but a lock that is missing or out of date
     Plan(PlanArgs),
     /// Resolve a release and its image to exact inputs, and write them down
     Lock(Lock),

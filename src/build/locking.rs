@@ -56,8 +56,8 @@ impl Freshness<'_> {
 /// completes the lock.
 ///
 /// # Errors
-/// [`Kind::Trust`] for a bad signature or digest, [`Kind::Resolve`] for packages that cannot be had together,
-/// [`Kind::Unavailable`] without a network; of a base as `base::lock`.
+/// [`crate::error::Kind::Trust`] for a bad signature or digest, [`crate::error::Kind::Resolve`] for packages that cannot be
+/// had together, [`crate::error::Kind::Unavailable`] without a network; of a base as `base::lock`.
 pub fn image(
     name: &str,
     old: Option<&ImageLock>,
@@ -104,8 +104,8 @@ fn packages(
 /// Resolves a release's sources.
 ///
 /// # Errors
-/// As [`image()`]; [`Kind::Gone`] when a wished version or ref does not exist any more, [`Kind::Lock`] when the parts do not
-/// fit together.
+/// As [`image()`]; [`crate::error::Kind::Gone`] when a wished version or ref does not exist any more,
+/// [`crate::error::Kind::Lock`] when the parts do not fit together.
 pub fn release(
     name: &str,
     old: Option<&ReleaseLock>,

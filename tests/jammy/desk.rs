@@ -72,7 +72,6 @@ impl Desk {
     }
 
     /// A release `r` in this image, whose one component is made by the recipe from two small files.
-    #[allow(dead_code, reason = "each test binary uses its own part")]
     pub fn component(&self, image: &str, recipe: &str) {
         let files = [file("edk2-1/a.c", 0o644, b"int a;\n"), file("edk2-1/License.txt", 0o644, b"free\n")];
         let source = xz(&tar_of(&files, 1_700_000_000));
